@@ -1,0 +1,118 @@
+"""Hold, close or switch: the decision engine for funding-rate arbitrage.
+
+Every public name is here and is imported when it is first used, so that `import rebalancer` costs next to nothing.
+"""
+
+from importlib import import_module
+from importlib.metadata import version as _version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from . import presets as presets
+    from .costs import Costs as Costs
+    from .domain.decision import RebalanceDecision as RebalanceDecision
+    from .domain.funding import FundingRate as FundingRate
+    from .domain.funding import RateKind as RateKind
+    from .domain.market import Freshness as Freshness
+    from .domain.market import Missing as Missing
+    from .domain.market import Quote as Quote
+    from .domain.needs import Needs as Needs
+    from .domain.numbers import Bps as Bps
+    from .domain.numbers import Fraction as Fraction
+    from .domain.numbers import Ratio as Ratio
+    from .domain.opportunity import Opportunity as Opportunity
+    from .domain.position import Position as Position
+    from .domain.position import PositionStatus as PositionStatus
+    from .domain.snapshot import MarketSnapshot as MarketSnapshot
+    from .domain.targets import TargetFilter as TargetFilter
+    from .domain.verdict import Action as Action
+    from .domain.verdict import Fact as Fact
+    from .domain.verdict import HeldBack as HeldBack
+    from .domain.verdict import Outcome as Outcome
+    from .domain.verdict import Urgency as Urgency
+    from .domain.verdict import Verdict as Verdict
+    from .entry.policy import EntryPolicy as EntryPolicy
+    from .errors import HistoryError as HistoryError
+    from .errors import InputError as InputError
+    from .errors import MissingExtraError as MissingExtraError
+    from .errors import RebalancerError as RebalancerError
+    from .errors import UndeclaredNeedError as UndeclaredNeedError
+    from .errors import UnknownValueError as UnknownValueError
+    from .history.table import FundingHistory as FundingHistory
+    from .presets import RebalanceConfig as RebalanceConfig
+    from .rules.base import BaseRule as BaseRule
+    from .rules.base import Rule as Rule
+    from .rules.base import param as param
+    from .rules.better_opportunity import BetterOpportunity as BetterOpportunity
+    from .rules.combined import CombinedStrategy as CombinedStrategy
+    from .rules.confirmed import Confirmed as Confirmed
+    from .rules.context import RuleContext as RuleContext
+    from .rules.divergence_flip import DivergenceFlip as DivergenceFlip
+    from .rules.function import guard as guard
+    from .rules.function import rule as rule
+    from .rules.funding_schedule import FundingSchedule as FundingSchedule
+    from .rules.guard import Guard as Guard
+    from .rules.held_for import HeldFor as HeldFor
+    from .rules.open_interest_imbalance import OpenInterestImbalance as OpenInterestImbalance
+    from .rules.profit_erosion import ProfitErosion as ProfitErosion
+    from .rules.settlement_due import SettlementDue as SettlementDue
+    from .rules.time_limit import TimeLimit as TimeLimit
+
+_HOMES = {
+    "costs": ("Costs",),
+    "domain.decision": ("RebalanceDecision",),
+    "domain.funding": ("FundingRate", "RateKind"),
+    "domain.market": ("Freshness", "Missing", "Quote"),
+    "domain.needs": ("Needs",),
+    "domain.numbers": ("Bps", "Fraction", "Ratio"),
+    "domain.opportunity": ("Opportunity",),
+    "domain.position": ("Position", "PositionStatus"),
+    "domain.snapshot": ("MarketSnapshot",),
+    "domain.targets": ("TargetFilter",),
+    "domain.verdict": ("Action", "Fact", "HeldBack", "Outcome", "Urgency", "Verdict"),
+    "entry.policy": ("EntryPolicy",),
+    "errors": (
+        "HistoryError",
+        "InputError",
+        "MissingExtraError",
+        "RebalancerError",
+        "UndeclaredNeedError",
+        "UnknownValueError",
+    ),
+    "history.table": ("FundingHistory",),
+    "presets": ("RebalanceConfig",),
+    "rules.base": ("BaseRule", "Rule", "param"),
+    "rules.better_opportunity": ("BetterOpportunity",),
+    "rules.combined": ("CombinedStrategy",),
+    "rules.confirmed": ("Confirmed",),
+    "rules.context": ("RuleContext",),
+    "rules.divergence_flip": ("DivergenceFlip",),
+    "rules.function": ("guard", "rule"),
+    "rules.funding_schedule": ("FundingSchedule",),
+    "rules.guard": ("Guard",),
+    "rules.held_for": ("HeldFor",),
+    "rules.open_interest_imbalance": ("OpenInterestImbalance",),
+    "rules.profit_erosion": ("ProfitErosion",),
+    "rules.settlement_due": ("SettlementDue",),
+    "rules.time_limit": ("TimeLimit",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", "presets", *_HOME]  # noqa: PLE0604  # every entry of _HOME is a name
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        if name == "__version__":
+            value = _version("funding-rebalancer")
+        elif name == "presets":
+            value = import_module(".presets", __name__)
+        elif name in _HOME:
+            value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value
+        return value
+
+    def __dir__():
+        return sorted(__all__)

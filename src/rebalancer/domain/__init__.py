@@ -1,0 +1,1 @@
+"""Frozen values without I/O: what a position, a market, a rule's verdict and a decision are."""

@@ -1,0 +1,276 @@
+"""What a snapshot knows, on the grid: legs, pairs and ranked candidates. Unknown is None, and says why.
+
+A `Book` is made once per snapshot and fills itself as it is asked; every number in it is an integer on the grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import permutations
+from typing import NamedTuple
+
+from .funding import RateKind, divergence
+from .market import Freshness, Missing, Quote
+from .names import Market, Pair
+from .opportunity import Opportunity
+from .times import epoch_seconds, seconds
+
+NEVER = 1 << 40
+"""Seconds until the next settlement of a leg that accrues continuously, and so never settles."""
+
+RATE = "rate"
+SCHEDULE = "next funding time"
+OPEN_INTEREST = "open interest"
+VOLUME = "volume"
+MARK_PRICE = "mark price"
+OPPORTUNITIES = "opportunities"
+ENTRY_EDGE = "entry edge"
+
+
+class Candidate(NamedTuple):
+    """A pair that could be held, and its divergence per 8 h in grid steps."""
+
+    divergence: int
+    pair: Pair
+
+
+def rank(candidate: Candidate) -> tuple[int, Pair]:
+    """The sort key of candidates: the largest divergence first, ties by (symbol, long, short)."""
+    return -candidate.divergence, candidate.pair
+
+
+class Leg:
+    """One leg's market on the grid.
+
+    `rate` per 8 h, `open_interest` in dollars, `settles_in` seconds (NEVER where funding is continuous); each is None
+    where unknown, and `gaps` tells why. `age` is None without a quote; `too_far_ahead` is a time to the next settlement
+    that was refused because it is more than one payment interval away.
+    """
+
+    __slots__ = ("age", "gaps", "market", "open_interest", "pays_every", "quote", "rate", "settles_in", "too_far_ahead")
+
+    def __init__(self, market: Market, quote: Quote | None, now: int, freshness: Freshness) -> None:
+        self.market = market
+        self.quote = quote
+        self.gaps: dict[str, str] = {}
+        self.age: int | None = None
+        self.rate: int | None = None
+        self.open_interest: int | None = None
+        self.settles_in: int | None = None
+        self.pays_every = 0
+        self.too_far_ahead: int | None = None
+        if quote is None:
+            return
+        self.age = now - quote.observed_epoch
+        self.pays_every = seconds(quote.pays_every)
+        refusal = _refusal(self.age, quote, freshness)
+        if refusal is not None:
+            self.gaps = dict.fromkeys((RATE, OPEN_INTEREST, VOLUME, MARK_PRICE), refusal)
+        else:
+            self.rate = quote.rate.steps
+            if quote.open_interest_usd is not None:
+                self.open_interest = int(quote.open_interest_usd)
+        if self.age >= -seconds(freshness.max_future):
+            self.settles_in = self._until_settlement(quote, now)
+        else:
+            self.gaps[SCHEDULE] = _FUTURE
+
+    def _until_settlement(self, quote: Quote, now: int) -> int | None:
+        if self.pays_every == 0:
+            return NEVER
+        if quote.next_funding_at is None:
+            return None
+        settles_in = epoch_seconds(quote.next_funding_at) - now
+        if settles_in < 0:
+            self.gaps[SCHEDULE] = "it is in the past"
+            return None
+        if settles_in > self.pays_every:
+            self.gaps[SCHEDULE] = "it is more than one interval ahead"
+            self.too_far_ahead = settles_in
+            return None
+        return settles_in
+
+
+_FUTURE = "the quote is from the future"
+_STALE = "the quote is older than its limit"
+
+
+def _refusal(age: int, quote: Quote, freshness: Freshness) -> str | None:
+    """Why a quote of that age counts as unknown, or None if it counts."""
+    if age < -seconds(freshness.max_future):
+        return _FUTURE
+    if age > freshness.limit(quote):
+        return _STALE
+    return None
+
+
+class PairReading:
+    """A directed pair on the grid: the values that rules read, each None where unknown."""
+
+    __slots__ = (
+        "both_scheduled",
+        "divergence",
+        "long",
+        "long_open_interest",
+        "net_payment",
+        "settles_in",
+        "short",
+        "short_open_interest",
+        "skewed",
+    )
+
+    def __init__(self, long: Leg, short: Leg, *, max_skew: int) -> None:
+        self.long = long
+        self.short = short
+        self.skewed = _skewed(long.quote, short.quote, max_skew)
+        self.divergence = _divergence(long, short, skewed=self.skewed)
+        self.settles_in = _earlier(long.settles_in, short.settles_in)
+        self.both_scheduled = int(long.settles_in is not None and short.settles_in is not None)
+        self.net_payment = _net_payment(long, short)
+        self.long_open_interest = long.open_interest
+        self.short_open_interest = short.open_interest
+
+
+def _skewed(long: Quote | None, short: Quote | None, max_skew: int) -> bool:
+    """Whether two live legs were seen too far apart in time to be compared; a settled leg is comparable with any."""
+    if long is None or short is None or RateKind.SETTLED in (long.kind, short.kind):
+        return False
+    return abs(long.observed_epoch - short.observed_epoch) > max_skew
+
+
+def _divergence(long: Leg, short: Leg, *, skewed: bool) -> int | None:
+    if long.rate is None or short.rate is None or skewed:
+        return None
+    return divergence(long.rate, short.rate)
+
+
+def _earlier(long: int | None, short: int | None) -> int | None:
+    """The earlier of the known times; None if neither is known."""
+    if long is None or short is None:
+        return short if long is None else long
+    return min(long, short)
+
+
+def _net_payment(long: Leg, short: Leg) -> int | None:
+    """What the position receives at its next settlement, in grid steps x seconds: rate per 8 h x payment interval.
+
+    Both legs pay if they settle at the same instant. None unless both schedules and both rates are known.
+    """
+    if long.settles_in is None or short.settles_in is None or long.rate is None or short.rate is None:
+        return None
+    earlier = min(long.settles_in, short.settles_in)
+    received = short.rate * short.pays_every if short.settles_in == earlier else 0
+    paid = long.rate * long.pays_every if long.settles_in == earlier else 0
+    return received - paid
+
+
+class Book(dict[Pair, PairReading]):
+    """`book[pair]` is the pair's reading, made when first asked for."""
+
+    def __init__(
+        self,
+        now: int,
+        quotes: Mapping[Market, Quote],
+        *,
+        freshness: Freshness,
+        missing: Iterable[Missing] = (),
+        opportunities: Iterable[Opportunity] = (),
+    ) -> None:
+        super().__init__()
+        self.now = now
+        self._quotes = quotes
+        self._freshness = freshness
+        self._max_skew = seconds(freshness.max_skew)
+        self._missing = tuple(missing)
+        self._listed = tuple(opportunities)
+        self._legs: dict[Market, Leg] = {}
+        self._symbols: dict[str, list[Market]] = {}
+        for market in quotes:
+            self._symbols.setdefault(market.symbol, []).append(market)
+        self._ranked: dict[str | None, tuple[Candidate, ...]] = {}
+
+    def __missing__(self, pair: Pair) -> PairReading:
+        reading = self[pair] = PairReading(self.leg(pair.long), self.leg(pair.short), max_skew=self._max_skew)
+        return reading
+
+    def leg(self, market: Market) -> Leg:
+        """The leg of a market, whether it is quoted or not."""
+        leg = self._legs.get(market)
+        if leg is None:
+            leg = self._legs[market] = Leg(market, self._quotes.get(market), self.now, self._freshness)
+        return leg
+
+    def ranked(self, symbol: str | None) -> tuple[Candidate, ...]:
+        """Every directed pair of `symbol` (None: of all symbols) whose divergence is known, the largest first.
+
+        They follow from the quotes; a pair that a service listed counts only where the quotes do not know it.
+        """
+        ranked = self._ranked.get(symbol)
+        if ranked is None:
+            ranked = self._ranked[symbol] = tuple(sorted(self._candidates(symbol), key=rank))
+        return ranked
+
+    def _candidates(self, symbol: str | None) -> Iterator[Candidate]:
+        known = set()
+        for name in self._symbols if symbol is None else (symbol,):
+            legs = [leg for leg in map(self.leg, self._symbols.get(name, ())) if leg.rate is not None]
+            for long, short in permutations(legs, 2):
+                pair = Pair(name, long.market.venue, short.market.venue)
+                difference = _divergence(long, short, skewed=_skewed(long.quote, short.quote, self._max_skew))
+                if difference is not None:
+                    known.add(pair)
+                    yield Candidate(difference, pair)
+        for listed in self._listed:
+            if (symbol is None or listed.symbol == symbol) and listed.pair not in known and self._fresh(listed):
+                known.add(listed.pair)
+                yield Candidate(listed.steps, listed.pair)
+
+    def _fresh(self, listed: Opportunity) -> bool:
+        age = self.now - epoch_seconds(listed.observed_at)
+        return -seconds(self._freshness.max_future) <= age <= seconds(self._freshness.max_age)
+
+    def opportunity(self, pair: Pair) -> Opportunity:
+        """The candidate `pair` as a value of its own, with the rates it was ranked by."""
+        long, short = self.leg(pair.long), self.leg(pair.short)
+        if long.quote is None or short.quote is None or self[pair].divergence is None:
+            return next(listed for listed in self._listed if listed.pair == pair)
+        older = min(long.quote, short.quote, key=lambda quote: quote.observed_epoch)
+        return Opportunity(
+            symbol=pair.symbol,
+            long_dex=pair.long_dex,
+            short_dex=pair.short_dex,
+            long_rate=long.quote.rate.per_8h,
+            short_rate=short.quote.rate.per_8h,
+            observed_at=older.observed_at,
+            origin=older.origin,
+        )
+
+    def gap(self, market: Market, field: str) -> Missing:
+        """Why `field` of a market is unknown: what the quote shows, else what the source said, else that none did."""
+        leg = self.leg(market)
+        why = leg.gaps.get(field) or self._reported(field, market) or self._unreported(leg)
+        return Missing(field=field, venue=market.venue, symbol=market.symbol, why=why)
+
+    @staticmethod
+    def _unreported(leg: Leg) -> str:
+        return "there is no quote of this market" if leg.quote is None else "its quote does not say"
+
+    def _reported(self, field: str, market: Market) -> str | None:
+        for missing in self._missing:
+            if (
+                missing.field == field
+                and missing.venue in (market.venue, None)
+                and missing.symbol in (market.symbol, None)
+            ):
+                return missing.why
+        return None
+
+    def rate_gaps(self, pair: Pair) -> tuple[Missing, ...]:
+        """Why the pair's divergence is unknown; empty if it is known."""
+        if self[pair].skewed and self.leg(pair.long).rate is not None and self.leg(pair.short).rate is not None:
+            return (Missing(field=RATE, symbol=pair.symbol, why="the legs were seen too far apart in time"),)
+        return tuple(self.gap(market, RATE) for market in (pair.long, pair.short) if self.leg(market).rate is None)
+
+    def opportunity_gaps(self, symbol: str | None) -> tuple[Missing, ...]:
+        """What the source said about opportunities it could not have; an empty list is then no proof of none."""
+        return tuple(m for m in self._missing if m.field == OPPORTUNITIES and m.symbol in (symbol, None))

@@ -1,0 +1,80 @@
+"""A market as it was seen: quotes, what is missing and why, and how old is too old."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cached_property
+from typing import Annotated
+
+from pydantic import Field
+
+from .funding import FundingRate, RateKind
+from .model import Value
+from .names import Line, Market, Symbol, Venue
+from .numbers import UNKNOWN, OptionalPositive, OptionalWholeUsd
+from .times import Duration, DurationOrZero, Instant, epoch_seconds, seconds
+
+
+class Quote(Value):
+    """A market's funding rate as seen at `observed_at`, with what else was seen of it.
+
+    `pays_every` is how often the venue pays (the rate's interval unless given; `timedelta(0)` where funding accrues
+    continuously). None means unknown; a zero is a known zero. `origin` names the source.
+    """
+
+    venue: Venue
+    symbol: Symbol
+    rate: FundingRate
+    observed_at: Instant
+    kind: RateKind = RateKind.INDICATIVE
+    pays_every: DurationOrZero = Field(default_factory=lambda data: data["rate"].interval)
+    next_funding_at: Instant | None = None
+    open_interest_usd: OptionalWholeUsd = UNKNOWN
+    volume_24h_usd: OptionalWholeUsd = UNKNOWN
+    mark_price: OptionalPositive = UNKNOWN
+    origin: Line | None = None
+
+    @cached_property
+    def market(self) -> Market:
+        """The market this is a quote of."""
+        return Market(self.venue, self.symbol)
+
+    @cached_property
+    def observed_epoch(self) -> int:
+        """When it was seen, in whole seconds since 1970-01-01 UTC."""
+        return epoch_seconds(self.observed_at)
+
+
+class Missing(Value):
+    """A `field` of a market (or of a whole symbol, without `venue`) that is unknown, and `why`."""
+
+    field: Line
+    why: Line
+    venue: Venue | None = None
+    symbol: Symbol | None = None
+
+    def __str__(self) -> str:
+        where = " on ".join(name for name in (self.symbol, self.venue) if name)
+        return f"{self.field} of {where}: {self.why}" if where else f"{self.field}: {self.why}"
+
+
+class Freshness(Value):
+    """How old, how early and how far apart quotes may be before they count as unknown.
+
+    `max_age`: the oldest a live quote (forming or indicative) may be. A settled rate may be as old as `max_age` or
+    `max_intervals` of its payment intervals, whichever is longer. `max_future`: how far after `as_of` a quote may
+    claim to be seen. `max_skew`: how far apart in time two live legs may be and still be compared; a settled leg is
+    comparable with any.
+    """
+
+    max_age: Duration = timedelta(seconds=120)
+    max_intervals: Annotated[int, Field(ge=1, le=100)] = 2
+    max_future: DurationOrZero = timedelta(seconds=10)
+    max_skew: Duration = timedelta(seconds=120)
+
+    def limit(self, quote: Quote) -> int:
+        """The greatest age in seconds at which `quote` still counts."""
+        limit = seconds(self.max_age)
+        if quote.kind is RateKind.SETTLED:
+            limit = max(limit, self.max_intervals * seconds(quote.pays_every or quote.rate.interval))
+        return limit

@@ -1,0 +1,54 @@
+"""The base of every stored, sent or configured value: frozen, closed, and refusing bad input with an InputError."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ..errors import InputError
+
+
+class Value(BaseModel):
+    """A frozen value. Two with equal fields are equal; copies are validated; errors never repeat the input."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
+
+    def __init__(self, /, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise self._refused(error) from error
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # as RootModel does: validation may bypass it
+
+    @classmethod
+    def _refused(cls, error: ValidationError) -> InputError:
+        return InputError.from_validation(error, known=tuple(cls.model_fields))
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """The value that `obj` (a dict, or such a value) stands for; InputError if it is refused."""
+        try:
+            return super().model_validate(obj, **options)
+        except ValidationError as error:
+            raise cls._refused(error) from error
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """The value that the JSON text stands for; InputError if it is refused."""
+        try:
+            return super().model_validate_json(json_data, **options)
+        except ValidationError as error:
+            raise cls._refused(error) from error
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # noqa: ARG002
+        """A validated copy with some fields replaced (values are frozen, so `deep` makes no difference)."""
+        return type(self)(**{**{name: getattr(self, name) for name in type(self).model_fields}, **(update or {})})
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Pickle the fields alone, never what was computed from them."""
+        state = super().__getstate__()
+        state["__dict__"] = {name: self.__dict__[name] for name in type(self).model_fields}
+        return state

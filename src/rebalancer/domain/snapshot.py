@@ -1,0 +1,94 @@
+"""What is known of all markets at one instant, which is "now" to every rule."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from functools import cached_property
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from ..errors import InputError
+from .book import Book
+from .funding import FundingRate
+from .market import Freshness, Missing, Quote
+from .model import Value
+from .names import Market
+from .opportunity import Opportunity
+from .position import Position
+from .times import Instant, epoch_seconds, from_epoch
+
+
+class MarketSnapshot(Value):
+    """Everything a decision may read of the markets, as of the instant `as_of`, which is "now" to every rule.
+
+    `quotes` has at most one quote a market; `missing` says what could not be had and why. `opportunities` are pairs
+    that a service listed beside those that follow from the quotes. `observations` are past quotes, for rules with
+    memory. `freshness` says how old is too old. Raises InputError for two quotes of one market.
+    """
+
+    as_of: Instant
+    quotes: tuple[Quote, ...]
+    missing: tuple[Missing, ...] = ()
+    opportunities: tuple[Opportunity, ...] = ()
+    observations: tuple[Quote, ...] = ()
+    freshness: Freshness = Field(default_factory=Freshness)
+
+    @model_validator(mode="after")
+    def _one_quote_a_market(self) -> Self:
+        if len(self.by_market) != len(self.quotes):
+            markets = [quote.market for quote in self.quotes]
+            raise InputError(f"two quotes of {next(market for market in markets if markets.count(market) > 1)}")
+        return self
+
+    @classmethod
+    def of(
+        cls,
+        position: Position,
+        *,
+        long_rate: FundingRate,
+        short_rate: FundingRate,
+        as_of: datetime,
+    ) -> Self:
+        """The snapshot of a caller who has just the two legs' rates, seen at `as_of`."""
+        legs = ((position.long_dex, long_rate), (position.short_dex, short_rate))
+        quotes = tuple(Quote(venue=venue, symbol=position.symbol, rate=rate, observed_at=as_of) for venue, rate in legs)
+        return cls(as_of=as_of, quotes=quotes)
+
+    @cached_property
+    def by_market(self) -> dict[Market, Quote]:
+        """The quotes by their market."""
+        return {quote.market: quote for quote in self.quotes}
+
+    @cached_property
+    def now(self) -> int:
+        """`as_of` in whole seconds since 1970-01-01 UTC."""
+        return epoch_seconds(self.as_of)
+
+    @cached_property
+    def book(self) -> Book:
+        """What is known of legs, pairs and candidates on the grid; computed once per snapshot."""
+        return Book(
+            self.now,
+            self.by_market,
+            freshness=self.freshness,
+            missing=self.missing,
+            opportunities=self.opportunities,
+        )
+
+    def observed(self, markets: Collection[Market]) -> tuple[Quote, ...]:
+        """The distinct observations of `markets` up to `as_of`, past and present, in order of time.
+
+        Polls that saw the same rate at the same instant count once.
+        """
+        distinct = {
+            (quote.observed_epoch, quote.market, quote.rate.steps): quote
+            for quote in (*self.observations, *self.quotes)
+            if quote.market in markets and quote.observed_epoch <= self.now
+        }
+        return tuple(distinct[key] for key in sorted(distinct))
+
+    def at(self, instant: int, quotes: Iterable[Quote]) -> Self:
+        """What a snapshot with these quotes alone would have been at an earlier `instant` (epoch seconds)."""
+        return type(self)(as_of=from_epoch(instant), quotes=tuple(quotes), freshness=self.freshness)

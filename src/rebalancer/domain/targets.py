@@ -1,0 +1,39 @@
+"""Which candidates may be opened now."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from .model import Value
+from .names import Pair, Symbol, Venue
+
+
+class TargetFilter(Value):
+    """Which pairs a SWITCH may go to: only on `venues` (None: on any), not to a symbol of `blocked_symbols` (such as
+    one that is cooling down), and not to a pair of `taken` (held by another position).
+
+    `TargetFilter.ANY` allows all.
+    """
+
+    ANY: ClassVar[TargetFilter]
+
+    venues: tuple[Venue, ...] | None = None
+    blocked_symbols: tuple[Symbol, ...] = ()
+    taken: tuple[Pair, ...] = ()
+
+    def refusal(self, pair: Pair) -> str | None:
+        """Why `pair` may not be opened now, or None if it may."""
+        if self.venues is not None and not {pair.long_dex, pair.short_dex} <= set(self.venues):
+            return "a venue is not allowed"
+        if pair.symbol in self.blocked_symbols:
+            return "the symbol is blocked"
+        if pair in self.taken:
+            return "another position holds the pair"
+        return None
+
+    def without(self, *pairs: Pair) -> TargetFilter:
+        """The same filter with `pairs` taken as well."""
+        return self.model_copy(update={"taken": (*self.taken, *pairs)})
+
+
+TargetFilter.ANY = TargetFilter()

@@ -1,0 +1,70 @@
+"""Asking a rule in isolation: whatever it does, the answer is a verdict."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Context, DivisionByZero, InvalidOperation, Overflow, localcontext
+
+from ..domain.names import reason_of
+from ..domain.verdict import Verdict
+from ..errors import UnknownValueError
+from .base import Rule
+from .context import RuleContext
+from .guard import Answer, Guard, Reply
+
+
+def engine_context() -> Context:
+    """The decimal context that rules are evaluated under, whatever the host's own is."""
+    return Context(
+        prec=50,
+        rounding=ROUND_HALF_EVEN,
+        Emin=-999_999,
+        Emax=999_999,
+        capitals=1,
+        clamp=0,
+        flags=[],
+        traps=[InvalidOperation, DivisionByZero, Overflow],
+    )
+
+
+def ask(rule: Rule, ctx: RuleContext) -> Verdict:
+    """The rule's verdict, signed with its name and reason code; a rule that raises or answers nonsense has failed."""
+    return signed(_asked(rule, ctx), rule)
+
+
+def _asked(rule: Rule, ctx: RuleContext) -> Verdict:
+    with localcontext(engine_context()):
+        try:
+            verdict = rule.evaluate(ctx.limited_to(rule.needs))
+        except UnknownValueError as unknown:
+            return Verdict.not_evaluated("a value that it reads is unknown", missing=unknown.missing)
+        except Exception as error:  # a plugin may raise anything; the other rules must still decide
+            return Verdict.failed(f"{_origin(rule)} raised {type(error).__name__}")
+    if not isinstance(verdict, Verdict):
+        return Verdict.failed(f"{_origin(rule)} returned a {type(verdict).__name__}, not a Verdict")
+    return verdict
+
+
+def signed(verdict: Verdict, rule: Rule) -> Verdict:
+    """The verdict with the rule's name, and (if it fired without one) its reason code."""
+    changes: dict[str, str] = {}
+    if verdict.rule is None:
+        changes["rule"] = rule.name
+    if verdict.reason is None:
+        changes["reason"] = getattr(rule, "reason", None) or reason_of(rule.name)
+    return verdict.model_copy(update=changes) if changes else verdict
+
+
+def consult(guard: Guard, ctx: RuleContext) -> Answer:
+    """The guard's answer; a guard that raises has failed, which counts as unknown."""
+    with localcontext(engine_context()):
+        try:
+            return guard.answer(ctx.limited_to(guard.needs))
+        except UnknownValueError as unknown:
+            return Answer(Reply.UNKNOWN, "a value that it reads is unknown", missing=unknown.missing)
+        except Exception as error:  # as for rules
+            return Answer(Reply.FAILED, f"{_origin(guard)} raised {type(error).__name__}")
+
+
+def _origin(asked: Rule | Guard) -> str:
+    """Who wrote it: the module and the name."""
+    return f"{type(asked).__module__}.{asked.name}"

@@ -1,0 +1,175 @@
+"""A strategy: rules in order of priority, the first that fires decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from ..domain.decision import HOLD, Head, RebalanceDecision, deferred
+from ..domain.names import Pair
+from ..domain.needs import Needs
+from ..domain.position import Position
+from ..domain.snapshot import MarketSnapshot
+from ..domain.targets import TargetFilter
+from ..domain.verdict import Action, Outcome, Verdict
+from ..errors import InputError
+from .algebra import qualify
+from .asking import ask
+from .base import Composable, Rule
+from .compiled import Asked, compiled
+from .context import RuleContext
+from .grid import UNKNOWN, GridRule
+from .guard import Guard
+from .target import TargetRule
+from .trace import record
+
+
+class CombinedStrategy(Composable):
+    """Rules in order of priority: the first that fires decides, the others still say what they saw.
+
+    It is a rule itself, so strategies nest: `CombinedStrategy(CombinedStrategy(a, b), c)` is `a | b | c`. One without
+    rules is an error. It keeps no state but its compiled form, and may be shared by threads.
+    """
+
+    __slots__ = ("_engine", "rules")
+
+    rules: tuple[Rule, ...]
+
+    def __init__(self, *rules: Rule) -> None:
+        flat: list[Rule] = []
+        for rule in rules:
+            if not isinstance(rule, Rule):
+                raise InputError(f"a {type(rule).__name__} is not a rule: it needs a name, needs and evaluate")
+            flat.extend(rule.rules if isinstance(rule, CombinedStrategy) else (rule,))
+        if not flat:
+            raise InputError("a strategy needs at least one rule")
+        self.rules = tuple(flat)
+        self._engine: tuple[Asked, tuple[Head | None, ...]] | None = None
+
+    def decide(
+        self, position: Position, snapshot: MarketSnapshot, *, targets: TargetFilter = TargetFilter.ANY
+    ) -> RebalanceDecision:
+        """Hold, close or switch `position`, as of `snapshot.as_of`. Pure: the same inputs give the same decision.
+
+        `targets` says which candidates may be opened now. Missing data never raises: the rules that read it are *not
+        evaluated*, and the decision says so.
+        """
+        asked, heads = self._engine or self._start()
+        place, said = asked(position, snapshot, targets)
+        head = heads[place]
+        if head is None:
+            head = _head(said, place)
+        return deferred(head, (record, self.rules, said or {}, head, position, snapshot, targets))
+
+    def should_rebalance(
+        self, position: Position, snapshot: MarketSnapshot, *, targets: TargetFilter = TargetFilter.ANY
+    ) -> tuple[bool, str | None]:
+        """`(True, reason code)` if the decision is to close or switch, else `(False, None)`."""
+        asked, heads = self._engine or self._start()
+        place, said = asked(position, snapshot, targets)
+        if place < 0:
+            return False, None
+        head = heads[place] or _head(said, place)
+        return True, head.reason
+
+    def decide_all(
+        self, positions: Sequence[Position], snapshot: MarketSnapshot, *, targets: TargetFilter = TargetFilter.ANY
+    ) -> tuple[RebalanceDecision, ...]:
+        """Decide for several positions at once, in their order: no two of them switch to the same pair.
+
+        A pair that another position holds is taken. Where two want the same one, the larger gain has it (ties by the
+        position's id) and the other is decided without it, whatever the order of input.
+        """
+        lost: dict[UUID, set[Pair]] = {
+            position.id: {other.pair for other in positions if other.id != position.id} for position in positions
+        }
+        decisions: dict[UUID, RebalanceDecision] = {}
+        undecided = {position.id: position for position in positions}
+        while undecided:
+            for key, position in undecided.items():
+                barred = targets.without(*sorted(lost[key])) if lost[key] else targets
+                decisions[key] = self.decide(position, snapshot, targets=barred)
+            undecided = {}
+            for target, losers in _contested(decisions):
+                for key in losers:
+                    lost[key].add(target)
+                    undecided[key] = next(position for position in positions if position.id == key)
+        return tuple(decisions[position.id] for position in positions)
+
+    def _start(self) -> tuple[Asked, tuple[Head | None, ...]]:
+        """Compile the rules on first use; the head of -1, no rule fired, is the last."""
+        self._engine = compiled(self.rules), (*map(_fixed_head, self.rules), HOLD)
+        return self._engine
+
+    @property
+    def name(self) -> str:
+        """What the strategy is called in explanations."""
+        return type(self).__name__
+
+    @property
+    def needs(self) -> Needs:
+        """The union of what its rules need."""
+        needs = Needs(rates=False)
+        for rule in self.rules:
+            needs |= rule.needs
+        return needs
+
+    def evaluate(self, ctx: RuleContext) -> Verdict:
+        """The verdict of the first rule that fires; without one, quiet if every rule could be evaluated."""
+        said = []
+        for rule in self.rules:
+            verdict = ask(rule, ctx)
+            if verdict.outcome is Outcome.FIRED:
+                return verdict
+            said.append(verdict)
+        held_back = tuple(held for verdict in said for held in verdict.held_back)
+        missing = tuple(dict.fromkeys(gap for verdict in said for gap in verdict.missing))
+        if missing or any(verdict.outcome is Outcome.FAILED for verdict in said):
+            return Verdict.not_evaluated(UNKNOWN, missing=missing).model_copy(update={"held_back": held_back})
+        return Verdict.quiet("none of its rules fires").model_copy(update={"held_back": held_back})
+
+    def __and__(self, other: Rule | Guard) -> CombinedStrategy:
+        """Qualify every alternative: `(a | b) & g` is `(a & g) | (b & g)`, so a critical exit is never hidden."""
+        qualified = [qualify(rule, other) for rule in self.rules]
+        return NotImplemented if NotImplemented in qualified else CombinedStrategy(*qualified)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CombinedStrategy) and self.rules == other.rules
+
+    def __hash__(self) -> int:
+        return hash(self.rules)
+
+    def __reduce__(self) -> tuple[Callable[..., CombinedStrategy], tuple[Rule, ...]]:
+        return CombinedStrategy, self.rules
+
+    def __repr__(self) -> str:
+        return f"CombinedStrategy({', '.join(map(repr, self.rules))})"
+
+
+def _fixed_head(rule: Rule) -> Head | None:
+    """What a built-in rule decides when it fires; None for a rule whose verdict says it."""
+    if not isinstance(rule, GridRule):
+        return None
+    return Head(Action.SWITCH if isinstance(rule, TargetRule) else Action.CLOSE, rule.reason, rule.urgency)
+
+
+def _head(said: Any, place: int) -> Head:
+    verdict = said[place]
+    return Head(verdict.action, verdict.reason, verdict.urgency)
+
+
+def _contested(decisions: dict[UUID, RebalanceDecision]) -> list[tuple[Pair, list[UUID]]]:
+    """The targets that several positions want, each with those that do not get it."""
+    wanted: dict[Pair, list[tuple[Decimal, UUID]]] = {}
+    for key, decision in decisions.items():
+        if decision.target is not None:
+            wanted.setdefault(decision.target.pair, []).append((-_gain(decision), key))
+    return [(pair, [key for _, key in sorted(claims)[1:]]) for pair, claims in wanted.items() if len(claims) > 1]
+
+
+def _gain(decision: RebalanceDecision) -> Decimal:
+    """What the deciding rule says the switch gains; a rule that does not say stands behind those that do."""
+    facts = decision.decided_by.facts if decision.decided_by else ()
+    return next((fact.value for fact in facts if fact.name == "gain"), Decimal("-Infinity"))

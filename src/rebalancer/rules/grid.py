@@ -1,0 +1,152 @@
+"""Built-in rules state functions of integers on the grid once; here they are bound to what they read.
+
+`applies`, `fires`, `gain` (and a guard's `holds`) are static functions in `+ - * < <= > >= & |`. Their parameter names
+are the values they read (see `values`), then the rule's own parameters: from the names follow the rule's needs, what
+is missing when it can not be evaluated, and the call. The same functions run on Python ints and on int64 columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from decimal import Decimal
+from inspect import signature
+from typing import Any, ClassVar, NamedTuple
+
+from ..domain.market import Missing
+from ..domain.model import Value
+from ..domain.needs import Needs
+from ..domain.numbers import Grid, to_grid
+from ..domain.times import seconds
+from ..domain.verdict import Fact, Verdict
+from .base import BaseRule
+from .context import RuleContext
+from .values import VALUES
+
+Function = Callable[..., Any]
+UNKNOWN = "a value that it reads is unknown"
+
+
+class Stated(NamedTuple):
+    """The functions that a rule states: when it `fires`, when it `applies` (None: always), its `gain` if it has a
+    target. For a guard, `fires` is when it holds.
+    """
+
+    fires: Function
+    applies: Function | None = None
+    gain: Function | None = None
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The names of the values that the functions read of position and markets, in order of use."""
+        functions = (self.applies, self.gain, self.fires)
+        every = (name for function in functions if function is not None for name in names(function))
+        return tuple(dict.fromkeys(name for name in every if name in VALUES))
+
+    def needs(self) -> Needs:
+        """What must be fetched for these values."""
+        needs = Needs(rates=False)
+        for name in self.reads:
+            needs |= VALUES[name].needs
+        return needs
+
+
+def names(function: Function) -> tuple[str, ...]:
+    """The parameter names of a stated function, in order."""
+    return tuple(signature(function).parameters)
+
+
+def parameter(owner: Value, name: str) -> int:
+    """A parameter of a rule or guard on the grid of its type: steps of its number type, or whole seconds."""
+    value = getattr(owner, name)
+    if isinstance(value, timedelta):
+        return seconds(value)
+    if isinstance(value, Decimal):
+        metadata = type(owner).model_fields[name].metadata
+        return to_grid(value, next(mark.places for mark in metadata if isinstance(mark, Grid) and mark.places))
+    return int(value)
+
+
+class Bound:
+    """Stated functions bound to one position, snapshot and set of parameters: what `evaluate` and a guard's `answer`
+    ask. `values` holds what is known of what they read.
+    """
+
+    def __init__(self, owner: Value, stated: Stated, ctx: RuleContext) -> None:
+        self.owner = owner
+        self.stated = stated
+        self.ctx = ctx
+        self.values: dict[str, int] = {}
+        for name in stated.reads:
+            value = VALUES[name].read(ctx.position, ctx.snapshot)
+            if value is not None:
+                self.values[name] = value
+
+    def refusal(self, inapplicable: str) -> Verdict | None:
+        """*Not evaluated*, if something that is read is unknown or the rule does not apply; else None."""
+        applies = self.stated.applies
+        if applies is not None:
+            read = tuple(name for name in names(applies) if name in VALUES)
+            if not self.values.keys() >= set(read):
+                return Verdict.not_evaluated(UNKNOWN, missing=self.gaps(read))
+            if not self.call(applies):
+                gaps = self.gaps(read)
+                return Verdict.not_evaluated(UNKNOWN if gaps else inapplicable, missing=gaps)
+        if not self.values.keys() >= set(self.stated.reads):
+            return Verdict.not_evaluated(UNKNOWN, missing=self.gaps(self.stated.reads))
+        return None
+
+    def gaps(self, read: Iterable[str]) -> tuple[Missing, ...]:
+        """Why the values named are unknown, wholly or in part."""
+        book, pair = self.ctx.snapshot.book, self.ctx.position.pair
+        found = (gap for name in read if (gaps := VALUES[name].gaps) is not None for gap in gaps(book, pair))
+        return tuple(dict.fromkeys(found))
+
+    def call(self, function: Function, **more: int) -> Any:
+        """`function` on the values and parameters that its names ask for."""
+        known = {**self.values, **more}
+        return function(*(known[name] if name in known else parameter(self.owner, name) for name in names(function)))
+
+
+class Claims(NamedTuple):
+    """What a rule says in words: lower-case clauses without numbers."""
+
+    fired: str
+    quiet: str
+    inapplicable: str = "it does not apply"
+
+
+class GridRule(BaseRule):
+    """A built-in rule: states its functions, its claims in words, and the facts behind them."""
+
+    fires: ClassVar[Function]
+    applies: ClassVar[Function | None] = None
+    claims: ClassVar[Claims]
+
+    def stated(self) -> Stated:
+        """The functions that hold for this rule's parameters."""
+        return Stated(fires=self.fires, applies=self.applies)
+
+    @property
+    def needs(self) -> Needs:
+        """What must be fetched for the values that its functions name."""
+        return self.stated().needs()
+
+    def facts(self, values: Mapping[str, int]) -> tuple[Fact, ...]:
+        """The numbers behind the verdict, each against its limit."""
+        raise NotImplementedError
+
+    def evaluate(self, ctx: RuleContext) -> Verdict:
+        """The verdict of the stated functions, with its facts."""
+        bound = Bound(self, self.stated(), ctx)
+        refusal = bound.refusal(self.claims.inapplicable)
+        if refusal is not None:
+            return refusal
+        return self.verdict(bound)
+
+    def verdict(self, bound: Bound) -> Verdict:
+        """The verdict once everything that is read is known: by default, close if it fires."""
+        facts = self.facts(bound.values)
+        if bound.call(bound.stated.fires):
+            return Verdict.close(self.claims.fired, *facts, urgency=self.urgency)
+        return Verdict.quiet(self.claims.quiet, *facts)

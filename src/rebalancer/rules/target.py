@@ -1,0 +1,114 @@
+"""Rules with a target: the candidate with the largest gain, ties by (symbol, long, short)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import ClassVar, NamedTuple, Self
+
+from ..costs import Costs
+from ..domain.book import Candidate
+from ..domain.names import Pair
+from ..domain.needs import Needs
+from ..domain.targets import TargetFilter
+from ..domain.verdict import Verdict
+from .grid import UNKNOWN, Bound, Function, GridRule, Stated
+
+
+class Pricing(NamedTuple):
+    """What a switch from one pair to another costs, in grid steps, and the `floor` below which none does."""
+
+    cost: Callable[[Pair, Pair], int]
+    floor: int
+
+    @classmethod
+    def flat(cls, cost: int) -> Self:
+        """Every switch costs the same."""
+        return cls(lambda _held, _target: cost, cost)
+
+    @classmethod
+    def by_leg(cls, costs: Costs) -> Self:
+        """A switch costs the legs that it trades."""
+        return cls(lambda held, target: costs.move(held, target).cost, costs.cheapest_switch)
+
+
+class Best(NamedTuple):
+    """A candidate that may be opened, with what switching to it costs and gains."""
+
+    candidate: Candidate
+    cost: int
+    gain: int
+
+
+def best_target(
+    ranked: Iterable[Candidate], held: Pair, targets: TargetFilter, gain: Callable[[int, int], int], pricing: Pricing
+) -> Best | None:
+    """The candidate other than `held`, among those that `targets` allows, with the largest `gain(divergence, cost)`.
+
+    `ranked` is in falling order of divergence, and `gain` never falls with the divergence nor rises with the cost: so
+    the search may end where even the cheapest switch would gain less than the best so far.
+    """
+    best: Best | None = None
+    price, floor = pricing
+    for candidate in ranked:
+        divergence, pair = candidate
+        if pair == held or (targets is not _ANY and targets.refusal(pair) is not None):
+            continue
+        gained = gain(divergence, floor)
+        if best is not None and gained < best.gain:
+            break
+        cost = price(held, pair)
+        if cost != floor:
+            gained = gain(divergence, cost)
+        if best is None or gained > best.gain or (gained == best.gain and pair < best.candidate.pair):
+            best = Best(candidate, cost, gained)
+    return best
+
+
+_ANY = TargetFilter.ANY
+
+
+class TargetRule(GridRule):
+    """A built-in rule that switches: states the `gain` of one candidate, and `fires` on the largest."""
+
+    gain: ClassVar[Function]
+
+    @property
+    def all_symbols(self) -> bool:
+        """Whether candidates of other symbols count."""
+        raise NotImplementedError
+
+    def pricing(self) -> Pricing:
+        """What a switch costs."""
+        raise NotImplementedError
+
+    def stated(self) -> Stated:
+        """When it fires, and the gain of one candidate."""
+        return Stated(fires=self.fires, applies=self.applies, gain=self.gain)
+
+    @property
+    def needs(self) -> Needs:
+        """What its functions read, and the other pairs."""
+        return super().needs | Needs(rates=False, opportunities=True, all_symbols=self.all_symbols)
+
+    def verdict(self, bound: Bound) -> Verdict:
+        """Switch to the best candidate if it fires; quiet without a candidate, unless the source could not list any."""
+        ctx = bound.ctx
+        book, held = ctx.snapshot.book, ctx.position.pair
+        symbol = None if self.all_symbols else held.symbol
+
+        def gain(candidate_divergence: int, switch_cost: int) -> int:
+            gained: int = bound.call(self.gain, candidate_divergence=candidate_divergence, switch_cost=switch_cost)
+            return gained
+
+        best = best_target(book.ranked(symbol), held, ctx.targets, gain, self.pricing())
+        if best is None:
+            missing = book.opportunity_gaps(symbol)
+            if missing:
+                return Verdict.not_evaluated(UNKNOWN, missing=missing)
+            return Verdict.quiet("there is no other pair to switch to")
+        divergence, pair = best.candidate
+        more = {"gain": best.gain, "candidate_divergence": divergence, "switch_cost": best.cost}
+        facts = self.facts({**bound.values, **more})
+        if bound.call(self.fires, gain=best.gain):
+            return Verdict.switch(book.opportunity(pair), self.claims.fired, *facts, urgency=self.urgency)
+        return Verdict.quiet(self.claims.quiet, *facts)

@@ -1,0 +1,10 @@
+"""What rule authors and hosts test with: values that are arranged in one line."""
+
+from .factories import AS_OF as AS_OF
+from .factories import a_position as a_position
+from .factories import a_quote as a_quote
+from .factories import a_rate as a_rate
+from .factories import a_snapshot as a_snapshot
+from .factories import an_opportunity as an_opportunity
+
+__all__ = ["AS_OF", "a_position", "a_quote", "a_rate", "a_snapshot", "an_opportunity"]
