@@ -7,16 +7,23 @@ from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self, overload
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from .domain.model import Value
 from .domain.names import Pair, Venue
 from .domain.numbers import FRACTION_PLACES, Bps, Number, to_grid
+from .errors import InputError
 
 
-def _sorted_items(venues: object) -> object:
-    """A mapping as its sorted items, so that equal costs are equal whatever their order."""
-    return tuple(sorted(venues.items())) if isinstance(venues, Mapping) else venues
+def _items(venues: object) -> object:
+    return tuple(venues.items()) if isinstance(venues, Mapping) else venues
+
+
+def _sorted_once(venues: tuple[tuple[str, Decimal], ...]) -> tuple[tuple[str, Decimal], ...]:
+    """Sorted, so that equal costs are equal whatever their order; each venue in one letter case, and once."""
+    if len(dict(venues)) != len(venues):
+        raise InputError("a venue is named twice")
+    return tuple(sorted(venues))
 
 
 if TYPE_CHECKING:
@@ -32,7 +39,7 @@ if TYPE_CHECKING:
         def __set__(self, instance: Any, value: Mapping[str, Number] | Iterable[tuple[str, Number]]) -> None: ...
 
 else:
-    _VenueBps = Annotated[tuple[tuple[Venue, Bps], ...], BeforeValidator(_sorted_items)]
+    _VenueBps = Annotated[tuple[tuple[Venue, Bps], ...], BeforeValidator(_items), AfterValidator(_sorted_once)]
 
 
 _NO_EXCEPTIONS: Any = ()

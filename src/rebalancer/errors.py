@@ -32,7 +32,9 @@ class InputError(RebalancerError, ValueError):
         """Rewrite pydantic's `error` in one line per field; `known` are the names to suggest for an unknown key."""
         lines = []
         for detail in error.errors(include_url=False, include_input=False, include_context=False):
-            where = ".".join(str(part) for part in detail["loc"])
+            if detail["type"] == "default_factory_not_called":
+                continue  # a derived field: what it derives from was refused, and is on a line of its own
+            where = ".".join(_one_line(str(part)) for part in detail["loc"])
             what = detail["msg"].removeprefix("Value error, ")
             if detail["type"] == "extra_forbidden":
                 what = "is not known here" + suggestion(str(detail["loc"][-1]), known)
@@ -73,6 +75,12 @@ class MissingExtraError(RebalancerError, ImportError):
     def __init__(self, what: str, *, extra: str) -> None:
         super().__init__(f'{what} needs an optional dependency: pip install "funding-rebalancer[{extra}]"')
         self.extra = extra
+
+
+def _one_line(name: str) -> str:
+    """A field's name, or what was given as one: short, and without characters that could forge a log line."""
+    short = name[:100]
+    return short if short.isprintable() else ascii(short)
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from .costs import Costs
 from .domain.market import Freshness
 from .domain.model import Value
-from .domain.numbers import Bps, Fraction, Hours, Ratio
+from .domain.numbers import RATIO_ONE, RATIO_PLACES, Bps, Fraction, Hours, Ratio, to_grid
 from .domain.verdict import Urgency
 from .errors import InputError, suggestion
 from .rules.base import Rule, param
@@ -53,9 +53,14 @@ class RebalanceConfig(Value):
 
     @model_validator(mode="after")
     def _whole_seconds(self) -> RebalanceConfig:
-        if (self.max_position_age_hours * 3600) % 1:
+        if to_grid(self.max_position_age_hours, RATIO_PLACES) * 3600 % RATIO_ONE:
             raise InputError("max_position_age_hours must be a whole number of seconds")
         return self
+
+    @property
+    def max_age(self) -> timedelta:
+        """The greatest age of a position."""
+        return timedelta(seconds=to_grid(self.max_position_age_hours, RATIO_PLACES) * 3600 // RATIO_ONE)
 
     def strategy(self, *, costs: Costs | None = None) -> CombinedStrategy:
         """Flip, severe erosion, better opportunity, erosion, time limit. `costs` replaces `rebalance_cost_bps`."""
@@ -65,7 +70,7 @@ class RebalanceConfig(Value):
             improvement = self.min_profit_improvement
             rules.append(BetterOpportunity(costs=costs, cost_bps=flat, min_improvement=improvement))
         rules.append(ProfitErosion(keep=self.min_erosion_threshold))
-        rules.append(TimeLimit(max_age=timedelta(seconds=int(self.max_position_age_hours * 3600))))
+        rules.append(TimeLimit(max_age=self.max_age))
         return CombinedStrategy(*rules)
 
     def freshness(self) -> Freshness:

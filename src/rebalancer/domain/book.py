@@ -6,7 +6,7 @@ A `Book` is made once per snapshot and fills itself as it is asked; every number
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import permutations
+from itertools import combinations
 from typing import NamedTuple
 
 from .funding import RateKind, divergence
@@ -62,7 +62,7 @@ class Leg:
         if quote is None:
             return
         self.age = now - quote.observed_epoch
-        self.pays_every = seconds(quote.pays_every)
+        self.pays_every = quote.pays_seconds
         refusal = _refusal(self.age, quote, freshness)
         if refusal is not None:
             self.gaps = dict.fromkeys((RATE, OPEN_INTEREST, VOLUME, MARK_PRICE), refusal)
@@ -70,7 +70,7 @@ class Leg:
             self.rate = quote.rate.steps
             if quote.open_interest_usd is not None:
                 self.open_interest = int(quote.open_interest_usd)
-        if self.age >= -seconds(freshness.max_future):
+        if self.age >= -freshness.future_seconds:
             self.settles_in = self._until_settlement(quote, now)
         else:
             self.gaps[SCHEDULE] = _FUTURE
@@ -78,9 +78,9 @@ class Leg:
     def _until_settlement(self, quote: Quote, now: int) -> int | None:
         if self.pays_every == 0:
             return NEVER
-        if quote.next_funding_at is None:
+        if quote.next_epoch is None:
             return None
-        settles_in = epoch_seconds(quote.next_funding_at) - now
+        settles_in = quote.next_epoch - now
         if settles_in < 0:
             self.gaps[SCHEDULE] = "it is in the past"
             return None
@@ -97,7 +97,7 @@ _STALE = "the quote is older than its limit"
 
 def _refusal(age: int, quote: Quote, freshness: Freshness) -> str | None:
     """Why a quote of that age counts as unknown, or None if it counts."""
-    if age < -seconds(freshness.max_future):
+    if age < -freshness.future_seconds:
         return _FUTURE
     if age > freshness.limit(quote):
         return _STALE
@@ -214,12 +214,14 @@ class Book(dict[Pair, PairReading]):
         known = set()
         for name in self._symbols if symbol is None else (symbol,):
             legs = [leg for leg in map(self.leg, self._symbols.get(name, ())) if leg.rate is not None]
-            for long, short in permutations(legs, 2):
-                pair = Pair(name, long.market.venue, short.market.venue)
-                difference = _divergence(long, short, skewed=_skewed(long.quote, short.quote, self._max_skew))
+            for one, other in combinations(legs, 2):
+                difference = _divergence(one, other, skewed=_skewed(one.quote, other.quote, self._max_skew))
                 if difference is not None:
-                    known.add(pair)
-                    yield Candidate(difference, pair)
+                    there = Pair(name, one.market.venue, other.market.venue)
+                    back = Pair(name, other.market.venue, one.market.venue)
+                    known |= {there, back}
+                    yield Candidate(difference, there)
+                    yield Candidate(-difference, back)
         for listed in self._listed:
             if (symbol is None or listed.symbol == symbol) and listed.pair not in known and self._fresh(listed):
                 known.add(listed.pair)
@@ -227,13 +229,13 @@ class Book(dict[Pair, PairReading]):
 
     def _fresh(self, listed: Opportunity) -> bool:
         age = self.now - epoch_seconds(listed.observed_at)
-        return -seconds(self._freshness.max_future) <= age <= seconds(self._freshness.max_age)
+        return -self._freshness.future_seconds <= age <= self._freshness.age_seconds
 
     def opportunity(self, pair: Pair) -> Opportunity:
         """The candidate `pair` as a value of its own, with the rates it was ranked by."""
         long, short = self.leg(pair.long), self.leg(pair.short)
         if long.quote is None or short.quote is None or self[pair].divergence is None:
-            return next(listed for listed in self._listed if listed.pair == pair)
+            return next(listed for listed in self._listed if listed.pair == pair and self._fresh(listed))
         older = min(long.quote, short.quote, key=lambda quote: quote.observed_epoch)
         return Opportunity(
             symbol=pair.symbol,
@@ -272,5 +274,8 @@ class Book(dict[Pair, PairReading]):
         return tuple(self.gap(market, RATE) for market in (pair.long, pair.short) if self.leg(market).rate is None)
 
     def opportunity_gaps(self, symbol: str | None) -> tuple[Missing, ...]:
-        """What the source said about opportunities it could not have; an empty list is then no proof of none."""
-        return tuple(m for m in self._missing if m.field == OPPORTUNITIES and m.symbol in (symbol, None))
+        """What the source said about opportunities it could not have, of `symbol` (None: of any); an empty list is then
+        no proof of none.
+        """
+        about = (gap for gap in self._missing if gap.field == OPPORTUNITIES)
+        return tuple(gap for gap in about if symbol is None or gap.symbol in (symbol, None))

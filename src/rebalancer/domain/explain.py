@@ -48,7 +48,7 @@ def number(name: str, value: Decimal) -> str:
         return f"{value:,f} USD"
     if name.endswith("_bps"):
         return f"{plain(value)} bp"
-    if any(word in name for word in _FRACTIONS):
+    if not name.endswith("_ratio") and any(word in name for word in _FRACTIONS):
         return rate(value)
     return plain(value)
 

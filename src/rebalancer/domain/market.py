@@ -40,6 +40,16 @@ class Quote(Value):
         return Market(self.venue, self.symbol)
 
     @cached_property
+    def pays_seconds(self) -> int:
+        """How often the venue pays, in seconds; 0 where funding is continuous."""
+        return seconds(self.pays_every)
+
+    @cached_property
+    def next_epoch(self) -> int | None:
+        """When it pays next, in whole seconds since 1970-01-01 UTC."""
+        return None if self.next_funding_at is None else epoch_seconds(self.next_funding_at)
+
+    @cached_property
     def observed_epoch(self) -> int:
         """When it was seen, in whole seconds since 1970-01-01 UTC."""
         return epoch_seconds(self.observed_at)
@@ -72,9 +82,18 @@ class Freshness(Value):
     max_future: DurationOrZero = timedelta(seconds=10)
     max_skew: Duration = timedelta(seconds=120)
 
+    @cached_property
+    def age_seconds(self) -> int:
+        """`max_age` in seconds."""
+        return seconds(self.max_age)
+
+    @cached_property
+    def future_seconds(self) -> int:
+        """`max_future` in seconds."""
+        return seconds(self.max_future)
+
     def limit(self, quote: Quote) -> int:
         """The greatest age in seconds at which `quote` still counts."""
-        limit = seconds(self.max_age)
-        if quote.kind is RateKind.SETTLED:
-            limit = max(limit, self.max_intervals * seconds(quote.pays_every or quote.rate.interval))
-        return limit
+        if quote.kind is not RateKind.SETTLED:
+            return self.age_seconds
+        return max(self.age_seconds, self.max_intervals * (quote.pays_seconds or seconds(quote.rate.interval)))

@@ -64,10 +64,10 @@ class Pair(NamedTuple):
 
 ReasonCode = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")]
 """Upper-case words joined by underscores, such as DIVERGENCE_FLIPPED."""
-Line = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f\u2028\u2029]*$")]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$")]
 """One line of text for a person."""
 
 
 def reason_of(name: str) -> str:
-    """`FundingCliff` and `funding_cliff` as the reason code FUNDING_CLIFF."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).upper()
+    """`FundingCliff`, `funding_cliff` and `_FundingCliff` as the reason code FUNDING_CLIFF."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip("_")).upper()

@@ -10,7 +10,7 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self, overload
 
-from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from ..errors import InputError
 
@@ -138,7 +138,7 @@ def _number_type(
     return Annotated[
         Decimal,
         Grid(places),
-        PlainValidator(validate),
+        BeforeValidator(validate),  # a plain one would drop the bounds of `param`, which pydantic puts before it
         PlainSerializer(plain, when_used="json"),
         WithJsonSchema({"type": "string"}),
     ]

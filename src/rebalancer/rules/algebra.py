@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..domain.needs import Needs
 from ..domain.verdict import Action, HeldBack, Outcome, Urgency, Verdict
 from .asking import ask, consult
-from .base import Composable, Rule
+from .base import Composable, Rule, is_rule
 from .context import RuleContext
 from .guard import Answer, Guard, Reply
 
@@ -139,7 +139,7 @@ class Qualified(Composable):
             return verdict
         if isinstance(self.qualifier, Guard):
             if self.qualifier.spares_critical and verdict.urgency is Urgency.CRITICAL:
-                return verdict.model_copy(update={"claim": f"{verdict.claim}; critical, so not held back"})
+                return verdict.model_copy(update={"claim": f"{verdict.claim[:450]}; critical, so not held back"})
             answer = consult(self.qualifier, ctx)
         else:
             answer = _as_answer(ask(self.qualifier, ctx))
@@ -169,7 +169,7 @@ def held_back(verdict: Verdict, guard: str, answer: Answer) -> Verdict:
             "reopen_after": None,
             "facts": verdict.facts + answer.facts,
             "missing": answer.missing,
-            "held_back": (*verdict.held_back, HeldBack(reason=str(verdict.reason), guard=guard[:500], why=why)),
+            "held_back": (*verdict.held_back, HeldBack(reason=str(verdict.reason), guard=guard[:500], why=why[:500])),
         }
     )
 
@@ -180,6 +180,4 @@ def qualify(rule: Rule, qualifier: Rule | Guard) -> Qualified:
         for guard in qualifier.guards:
             rule = qualify(rule, guard)
         return rule  # type: ignore[return-value]  # a conjunction has at least two guards
-    if not isinstance(qualifier, Rule | Guard):
-        return NotImplemented
-    return Qualified(rule, qualifier)
+    return Qualified(rule, qualifier) if isinstance(qualifier, Guard) or is_rule(qualifier) else NotImplemented

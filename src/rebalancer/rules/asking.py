@@ -5,10 +5,11 @@ from __future__ import annotations
 from decimal import ROUND_HALF_EVEN, Context, DivisionByZero, InvalidOperation, Overflow, localcontext
 
 from ..domain.names import reason_of
-from ..domain.verdict import Verdict
+from ..domain.verdict import Outcome, Verdict
 from ..errors import UnknownValueError
 from .base import Rule
 from .context import RuleContext
+from .function import FunctionGuard, FunctionRule
 from .guard import Answer, Guard, Reply
 
 
@@ -28,24 +29,29 @@ def engine_context() -> Context:
 
 def ask(rule: Rule, ctx: RuleContext) -> Verdict:
     """The rule's verdict, signed with its name and reason code; a rule that raises or answers nonsense has failed."""
-    return signed(_asked(rule, ctx), rule)
+    with localcontext(engine_context()):
+        try:
+            return signed(_asked(rule, ctx), rule)
+        except Exception:  # not even its name can be trusted
+            kind = type(rule)
+            claim = f"{kind.__module__}.{kind.__name__} has no usable name or reason code"
+            return Verdict(outcome=Outcome.FAILED, claim=claim, rule=kind.__name__)
 
 
 def _asked(rule: Rule, ctx: RuleContext) -> Verdict:
-    with localcontext(engine_context()):
-        try:
-            verdict = rule.evaluate(ctx.limited_to(rule.needs))
-        except UnknownValueError as unknown:
-            return Verdict.not_evaluated("a value that it reads is unknown", missing=unknown.missing)
-        except Exception as error:  # a plugin may raise anything; the other rules must still decide
-            return Verdict.failed(f"{_origin(rule)} raised {type(error).__name__}")
+    try:
+        verdict = rule.evaluate(ctx.limited_to(rule.needs))
+    except UnknownValueError as unknown:
+        return Verdict.not_evaluated("a value that it reads is unknown", missing=unknown.missing)
+    except Exception as error:  # a plugin may raise anything; the other rules must still decide
+        return Verdict.failed(f"{_origin(rule)} raised {type(error).__name__}")
     if not isinstance(verdict, Verdict):
         return Verdict.failed(f"{_origin(rule)} returned a {type(verdict).__name__}, not a Verdict")
     return verdict
 
 
 def signed(verdict: Verdict, rule: Rule) -> Verdict:
-    """The verdict with the rule's name, and (if it fired without one) its reason code."""
+    """The verdict with the rule's name and reason code, unless it has its own."""
     changes: dict[str, str] = {}
     if verdict.rule is None:
         changes["rule"] = rule.name
@@ -67,4 +73,5 @@ def consult(guard: Guard, ctx: RuleContext) -> Answer:
 
 def _origin(asked: Rule | Guard) -> str:
     """Who wrote it: the module and the name."""
-    return f"{type(asked).__module__}.{asked.name}"
+    author = asked.function if isinstance(asked, FunctionRule | FunctionGuard) else type(asked)
+    return f"{author.__module__}.{asked.name}"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeGuard, runtime_checkable
 
 from pydantic import ConfigDict, Field
 
 from ..domain.model import Value
 from ..domain.names import ReasonCode, reason_of
 from ..domain.needs import Needs
-from ..domain.numbers import Number, read_number
+from ..domain.numbers import Number, plain, read_number
 from ..domain.verdict import Urgency, Verdict
 
 if TYPE_CHECKING:
@@ -77,9 +77,12 @@ class Composable(_Rule):
 def _combined(first: Rule, second: Rule) -> CombinedStrategy:
     from .combined import CombinedStrategy  # strategies are composable themselves
 
-    if isinstance(first, Rule) and isinstance(second, Rule):
-        return CombinedStrategy(first, second)
-    return NotImplemented
+    return CombinedStrategy(first, second) if is_rule(first) and is_rule(second) else NotImplemented
+
+
+def is_rule(value: object) -> TypeGuard[Rule]:
+    """Whether `value` is a rule; the class of one is not, although it has the same names."""
+    return isinstance(value, Rule) and not isinstance(value, type)
 
 
 def param(
@@ -116,7 +119,9 @@ class Configured(Value):
 
 def _shown(value: object) -> str:
     """A parameter as a person would write it."""
-    return str(value) if isinstance(value, Decimal | timedelta | Enum) else repr(value)
+    if isinstance(value, Decimal):
+        return plain(value)
+    return str(value) if isinstance(value, timedelta | Enum) else repr(value)
 
 
 class BaseRule(Configured, Composable):

@@ -53,6 +53,8 @@ class BetterOpportunity(TargetRule):
 
     @model_validator(mode="after")
     def _one_kind_of_cost(self) -> BetterOpportunity:
+        if self.costs is None and self.cost_bps is None:
+            raise InputError("give cost_bps or costs: what a switch costs")
         if self.costs is not None and self.cost_bps is not None:
             raise InputError("give either cost_bps or costs, not both")
         if self.horizon > timedelta(days=21):

@@ -17,10 +17,10 @@ from ..domain.verdict import Action, Outcome, Verdict
 from ..errors import InputError
 from .algebra import qualify
 from .asking import ask
-from .base import Composable, Rule
+from .base import Composable, Rule, is_rule
 from .compiled import Asked, compiled
 from .context import RuleContext
-from .grid import UNKNOWN, GridRule
+from .grid import UNKNOWN, is_stated
 from .guard import Guard
 from .target import TargetRule
 from .trace import record
@@ -40,7 +40,9 @@ class CombinedStrategy(Composable):
     def __init__(self, *rules: Rule) -> None:
         flat: list[Rule] = []
         for rule in rules:
-            if not isinstance(rule, Rule):
+            if isinstance(rule, type):
+                raise InputError(f"{rule.__name__} is a class: call it, as in {rule.__name__}()")
+            if not is_rule(rule):
                 raise InputError(f"a {type(rule).__name__} is not a rule: it needs a name, needs and evaluate")
             flat.extend(rule.rules if isinstance(rule, CombinedStrategy) else (rule,))
         if not flat:
@@ -126,9 +128,13 @@ class CombinedStrategy(Composable):
             said.append(verdict)
         held_back = tuple(held for verdict in said for held in verdict.held_back)
         missing = tuple(dict.fromkeys(gap for verdict in said for gap in verdict.missing))
-        if missing or any(verdict.outcome is Outcome.FAILED for verdict in said):
-            return Verdict.not_evaluated(UNKNOWN, missing=missing).model_copy(update={"held_back": held_back})
-        return Verdict.quiet("none of its rules fires").model_copy(update={"held_back": held_back})
+        if any(verdict.outcome is Outcome.FAILED for verdict in said):
+            verdict = Verdict.failed("one of its rules failed")
+        elif missing:
+            verdict = Verdict.not_evaluated(UNKNOWN)
+        else:
+            verdict = Verdict.quiet("none of its rules fires")
+        return verdict.model_copy(update={"held_back": held_back, "missing": missing})
 
     def __and__(self, other: Rule | Guard) -> CombinedStrategy:
         """Qualify every alternative: `(a | b) & g` is `(a & g) | (b & g)`, so a critical exit is never hidden."""
@@ -150,7 +156,7 @@ class CombinedStrategy(Composable):
 
 def _fixed_head(rule: Rule) -> Head | None:
     """What a built-in rule decides when it fires; None for a rule whose verdict says it."""
-    if not isinstance(rule, GridRule):
+    if not is_stated(rule):
         return None
     return Head(Action.SWITCH if isinstance(rule, TargetRule) else Action.CLOSE, rule.reason, rule.urgency)
 
@@ -165,7 +171,7 @@ def _contested(decisions: dict[UUID, RebalanceDecision]) -> list[tuple[Pair, lis
     wanted: dict[Pair, list[tuple[Decimal, UUID]]] = {}
     for key, decision in decisions.items():
         if decision.target is not None:
-            wanted.setdefault(decision.target.pair, []).append((-_gain(decision), key))
+            wanted.setdefault(decision.target.pair, []).append((_gain(decision).copy_negate(), key))
     return [(pair, [key for _, key in sorted(claims)[1:]]) for pair, claims in wanted.items() if len(claims) > 1]
 
 

@@ -16,7 +16,7 @@ from ..domain.verdict import Outcome, Verdict
 from .asking import ask
 from .base import Rule
 from .context import RuleContext
-from .grid import GridRule, names, parameter
+from .grid import GridRule, is_stated, names, parameter
 from .target import TargetRule, best_target
 from .values import VALUES
 
@@ -42,14 +42,14 @@ def compiled(rules: Sequence[Rule]) -> Asked:
 def _lines(rules: Sequence[Rule], namespace: dict[str, Any]) -> Iterator[str]:
     """The body of the function; what it calls goes into `namespace`."""
     heard = "None"
-    if not all(isinstance(rule, GridRule) for rule in rules):
+    if not all(map(is_stated, rules)):
         heard = "said"
         yield "said = {}"
     yield "pair = position.pair"
     yield "at = snapshot.book[pair]"
     read: set[str] = set()
     for place, rule in enumerate(rules):
-        if isinstance(rule, GridRule):
+        if is_stated(rule):
             stated = rule.stated()
             for name in stated.reads:
                 if name not in read:

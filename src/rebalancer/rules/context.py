@@ -148,18 +148,23 @@ class RuleContext:
     def opportunities(self) -> tuple[Opportunity, ...]:
         """The other pairs that may be opened now, the largest divergence first, without the held pair.
 
-        Of the position's symbol, or of every symbol if the rule needs `all_symbols`.
+        Of the position's symbol, or of every symbol if the rule needs `all_symbols`. None at all is unknown where the
+        source could not list any.
         """
         self.require("opportunities")
         book = self.snapshot.book
         everywhere = self._needs is not None and self._needs.all_symbols
-        ranked = book.ranked(None if everywhere else self.position.symbol)
+        symbol = None if everywhere else self.position.symbol
+        ranked = book.ranked(symbol)
         held = self.position.pair
-        return tuple(
+        found = tuple(
             book.opportunity(candidate.pair)
             for candidate in ranked
             if candidate.pair != held and self.targets.refusal(candidate.pair) is None
         )
+        if not found and (missing := book.opportunity_gaps(symbol)):
+            raise UnknownValueError(missing)
+        return found
 
     @property
     def observations(self) -> tuple[Quote, ...]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import update_wrapper
+from importlib import import_module
+from operator import attrgetter
 from typing import Any, overload
 
 from ..domain.names import reason_of
 from ..domain.needs import Needs
 from ..domain.verdict import Verdict
+from ..errors import InputError
 from .base import Composable
 from .context import RuleContext
 from .guard import Guard
@@ -23,6 +26,8 @@ class FunctionRule(Composable):
         update_wrapper(self, function)
         self.function = function
         self.reason = reason_of(function.__name__)
+        if not (self.reason.isascii() and self.reason.isidentifier() and len(self.reason) <= 64):
+            raise InputError("a rule's function needs a name that makes a reason code: letters, digits and _")
         self._needs = needs
 
     @property
@@ -46,8 +51,8 @@ class FunctionRule(Composable):
     def __repr__(self) -> str:
         return self.name
 
-    def __reduce__(self) -> str:
-        return self.function.__qualname__  # a global of its module, so that strategies can be pickled
+    def __reduce__(self) -> tuple[Callable[[str, str], Any], tuple[str, str]]:
+        return _global, (self.function.__module__, self.function.__qualname__)
 
 
 class FunctionGuard(Guard):
@@ -72,6 +77,14 @@ class FunctionGuard(Guard):
 
     def __repr__(self) -> str:
         return self.name
+
+    def __reduce__(self) -> tuple[Callable[[str, str], Any], tuple[str, str]]:
+        return _global, (self.function.__module__, self.function.__qualname__)
+
+
+def _global(module: str, name: str) -> Any:
+    """What a module calls `name`: decorated functions are pickled by name, as functions are."""
+    return attrgetter(name)(import_module(module))
 
 
 @overload

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from inspect import signature
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeGuard
 
 from ..domain.market import Missing
 from ..domain.model import Value
@@ -19,7 +19,7 @@ from ..domain.needs import Needs
 from ..domain.numbers import Grid, to_grid
 from ..domain.times import seconds
 from ..domain.verdict import Fact, Verdict
-from .base import BaseRule
+from .base import BaseRule, Rule
 from .context import RuleContext
 from .values import VALUES
 
@@ -150,3 +150,8 @@ class GridRule(BaseRule):
         if bound.call(bound.stated.fires):
             return Verdict.close(self.claims.fired, *facts, urgency=self.urgency)
         return Verdict.quiet(self.claims.quiet, *facts)
+
+
+def is_stated(rule: Rule) -> TypeGuard[GridRule]:
+    """Whether the stated functions alone decide: not where a subclass of a built-in rule evaluates in its own way."""
+    return isinstance(rule, GridRule) and type(rule).evaluate is GridRule.evaluate

@@ -1,0 +1,1 @@
+"""The opening side: when to open, and which pair."""

@@ -1,0 +1,1 @@
+"""Funding histories: read, validated, on the grid; and what smoothing makes of them. No numpy."""

@@ -1,0 +1,198 @@
+"""Readers of funding histories: every row is validated at the edge, once, and refused with its number."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import os
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from ..domain.funding import MAX_INTERVAL, RateKind
+from ..domain.names import Market, read_symbol, read_venue
+from ..domain.numbers import (
+    EIGHT_HOURS,
+    FRACTION_PLACES,
+    ONE,
+    RATIO_ONE,
+    RATIO_PLACES,
+    divide_half_even,
+    read_number,
+    to_grid,
+)
+from ..domain.times import epoch_seconds, read_instant, seconds
+from ..errors import HistoryError, InputError, MissingExtraError, suggestion
+from .table import FundingHistory, Row, Series
+
+REQUIRED = ("time_utc", "venue", "symbol", "funding_rate", "interval_hours")
+OPTIONAL = ("mark_price", "open_interest_usd", "volume_24h_usd", "rate_kind")
+KINDS = {
+    "settled": RateKind.SETTLED,
+    "live_snapshot": RateKind.FORMING,
+    "indicative_hour_mean": RateKind.INDICATIVE,
+}
+MAX_INTEREST = Decimal(10**11)
+
+Cells = Sequence[Any]
+
+
+def read_history(path: str | os.PathLike[str]) -> FundingHistory:
+    """The history in a file; HistoryError if it can not be read or a row is refused."""
+    file = Path(path)
+    try:
+        if file.suffix == ".parquet":
+            return history_of(*_parquet(file), first_row=1)
+        with (gzip.open if file.suffix == ".gz" else open)(file, "rt", encoding="utf-8", newline="") as text:
+            lines = csv.reader(text, strict=True)
+            return history_of(next(lines, []), lines, first_row=2)
+    except (OSError, EOFError, zlib.error) as error:
+        why = getattr(error, "strerror", None) or "the file is damaged or not what its name says"
+        raise HistoryError(f"{file.name} can not be read: {why}") from error
+    except UnicodeDecodeError as error:
+        raise HistoryError(f"{file.name} is not UTF-8 text; a gzip file must end in .gz") from error
+    except csv.Error as error:
+        raise HistoryError(f"{file.name} is not well-formed CSV: {error}") from error
+
+
+def _parquet(file: Path) -> tuple[Sequence[str], Iterator[Cells]]:
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError as error:
+        raise MissingExtraError("reading Parquet", extra="replay") from error
+    try:
+        table = ParquetFile(file)
+    except ArrowException as error:
+        raise HistoryError(f"{file.name} is not a Parquet file") from error
+    header = table.schema_arrow.names
+    return header, (
+        tuple(cells) for batch in table.iter_batches() for cells in zip(*batch.to_pydict().values(), strict=True)
+    )
+
+
+def history_of(header: Sequence[str], lines: Iterable[Cells], *, first_row: int) -> FundingHistory:
+    """The history that a header and its rows stand for; rows are counted from `first_row`."""
+    place = {name.strip().lstrip("\ufeff"): number for number, name in enumerate(header)}
+    for name in REQUIRED:
+        if name not in place:
+            raise HistoryError(f"there is no column {name}{suggestion(name, tuple(place))}", row=first_row - 1)
+    parse = _Parser(place, width=len(header))
+    found: dict[Market, dict[int, Row]] = {}
+    kinds: dict[Market, RateKind] = {}
+    for number, cells in enumerate(lines, start=first_row):
+        if not cells:
+            continue
+        try:
+            market, kind, row = parse(cells)
+        except InputError as error:
+            raise HistoryError(str(error), row=number) from error
+        if kinds.setdefault(market, kind) is not kind:
+            raise HistoryError(f"{market} has rates of two kinds: give the second a venue name of its own", row=number)
+        if found.setdefault(market, {}).setdefault(row.at, row) is not row:
+            raise HistoryError(f"a second row of {market} at one time", row=number)
+    if not found:
+        raise HistoryError("the history has no rows")
+    return FundingHistory.of(
+        Series(market, kinds[market], tuple(rows[at] for at in sorted(rows))) for market, rows in found.items()
+    )
+
+
+class _Memo(dict[Any, Any]):
+    """Remembers what a reader made of a cell: most cells of a history repeat."""
+
+    def __init__(self, read: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self._read = read
+
+    def __missing__(self, cell: Any) -> Any:
+        value = self[cell] = self._read(cell)
+        return value
+
+
+class _Parser:
+    """One row's cells as market, kind and row. InputError names the column that is off."""
+
+    def __init__(self, place: Mapping[str, int], *, width: int) -> None:
+        self._width = width
+        self._place = place
+        self._optional = [place.get(name) for name in OPTIONAL]
+        self._readers = [_Memo(_named(name, read)) for name, read in zip(REQUIRED, _READERS, strict=True)]
+        self._required = [place[name] for name in REQUIRED]
+        self._prices = [_named(name, _optional(read)) for name, read in zip(OPTIONAL, _OPTIONAL_READERS, strict=True)]
+
+    def __call__(self, cells: Cells) -> tuple[Market, RateKind, Row]:
+        if len(cells) != self._width:
+            raise InputError(f"{len(cells)} columns instead of {self._width}")
+        at, venue, symbol, value, interval = (
+            reader[cells[place]] for reader, place in zip(self._readers, self._required, strict=True)
+        )
+        if abs(value) * EIGHT_HOURS > ONE * interval and abs(divide_half_even(value * EIGHT_HOURS, interval)) > ONE:
+            raise InputError("funding_rate: beyond 100 % per 8 h: is it a percent, or is interval_hours wrong?")
+        mark_price, open_interest, volume, kind = (
+            read("" if place is None else cells[place])
+            for read, place in zip(self._prices, self._optional, strict=True)
+        )
+        return (
+            Market(venue, symbol),
+            kind or RateKind.SETTLED,
+            Row(at, value, interval, mark_price, open_interest, volume),
+        )
+
+
+def _named(name: str, read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`read`, whose error says which column it was about."""
+
+    def reading(cell: Any) -> Any:
+        try:
+            return read(cell)
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from error
+
+    return reading
+
+
+def _optional(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`read`, for a cell that may be empty: unknown."""
+    return lambda cell: None if cell is None or cell == "" else read(cell)
+
+
+def _at(cell: Any) -> int:
+    return epoch_seconds(read_instant(cell))
+
+
+def _value(cell: Any) -> int:
+    return to_grid(read_number(cell), FRACTION_PLACES)
+
+
+def _interval(cell: Any) -> int:
+    length, rest = divmod(to_grid(read_number(cell), RATIO_PLACES) * 3600, RATIO_ONE)
+    if rest or not 0 < length <= seconds(MAX_INTERVAL):
+        raise InputError("must be above 0, at most 504 hours, and a whole number of seconds")
+    return length
+
+
+def _price(cell: Any) -> Decimal:
+    price = read_number(cell)
+    if price <= 0:
+        raise InputError("must be above 0")
+    return price
+
+
+def _whole_usd(cell: Any) -> Decimal:
+    amount = Decimal(to_grid(read_number(cell), 0))
+    if not 0 <= amount <= MAX_INTEREST:
+        raise InputError("must be at least 0 and at most 1e11")
+    return amount
+
+
+def _kind(cell: Any) -> RateKind:
+    if cell not in KINDS:
+        raise InputError(f"must be one of {', '.join(KINDS)}")
+    return KINDS[cell]
+
+
+_READERS = (_at, read_venue, read_symbol, _value, _interval)
+_OPTIONAL_READERS = (_price, _whole_usd, _whole_usd, _kind)

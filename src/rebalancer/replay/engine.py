@@ -1,0 +1,89 @@
+"""The scalar replay: at each tick settle, look, decide, enter, trade, in this order, with the live path's functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from ..costs import Costs
+from ..domain.targets import TargetFilter
+from ..domain.times import seconds
+from ..domain.verdict import Action
+from ..entry.policy import EntryPolicy
+from ..errors import InputError
+from ..history.table import FundingHistory
+from ..rules.combined import CombinedStrategy
+from .account import END_OF_HISTORY, Ledger
+from .baseline import HoldThrough
+from .feed import Feed, Tick
+from .log import Trade, TradeAction
+from .report import ReplayReport, summarise
+
+HOUR = timedelta(hours=1)
+
+
+def replay(
+    strategy: CombinedStrategy,
+    history: FundingHistory,
+    *,
+    entry: EntryPolicy | None = None,
+    costs: Costs | None = None,
+    every: timedelta = HOUR,
+    log: Callable[[Trade], None] | None = None,
+    holds: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> ReplayReport:
+    """What `strategy` would have decided and earned on `history`, one slot of one unit per symbol.
+
+    At each tick, in this order: settlements pay the positions opened before; the snapshot holds the last settled rate
+    of each market (in a history without any: the last of its kind), unknown when older than two of its intervals; open
+    positions are decided; symbols that were flat before the tick are offered to `entry` (by default the policy that
+    matches the strategy); trades happen, each leg at `costs` (2 bp by default). What is open at the end is closed.
+
+    `log` receives each trade as it happens, and with `holds` each tick that held; `progress` the ticks done and their
+    number. Raises InputError if `every` is not a positive number of whole seconds.
+    """
+    if every < timedelta(seconds=1) or every.microseconds:
+        raise InputError("every must be a whole number of seconds above 0")
+    read = history.decisive()
+    costs = costs or Costs.flat(leg_bps=2)
+    needs = strategy.needs
+    feed = Feed(read, every=seconds(every), observations=needs.observations)
+    ledger = Ledger(read, costs, log or _nowhere)
+    baseline = HoldThrough(costs) if read.settled else None
+    entry = entry or EntryPolicy.matching(strategy)
+    for number, tick in enumerate(feed, start=1):
+        if baseline is not None:
+            ledger.settle(tick, every=seconds(every))
+            baseline.take(tick)
+        _trade(strategy, entry, ledger, tick, everywhere=needs.all_symbols, holds=holds)
+        if progress is not None:
+            progress(number, len(feed))
+    for slot in tuple(ledger.slots.values()):
+        ledger.leave(tick, slot, TradeAction.END, END_OF_HISTORY)
+    return summarise(strategy, history, feed, ledger, baseline)
+
+
+def _nowhere(_: Trade) -> None:
+    """No log was asked for."""
+
+
+def _trade(
+    strategy: CombinedStrategy, entry: EntryPolicy, ledger: Ledger, tick: Tick, *, everywhere: bool, holds: bool
+) -> None:
+    """Decide what is open, then offer what was flat before."""
+    flat = [symbol for symbol in ledger.accounts if symbol not in ledger.slots]
+    for symbol, slot in sorted(ledger.slots.items()):
+        others = tuple(sorted(ledger.slots.keys() - {symbol})) if everywhere else ()
+        targets = TargetFilter(blocked_symbols=others) if others else TargetFilter.ANY
+        decision = strategy.decide(slot.position, tick.snapshot, targets=targets)
+        if decision.action is Action.CLOSE:
+            ledger.leave(tick, slot, TradeAction.CLOSE, str(decision.reason))
+        elif decision.target is not None:
+            ledger.switch(tick, slot, decision.target, str(decision.reason))
+        elif holds:
+            ledger.hold(tick, slot)
+    for symbol in flat:
+        target = entry.should_open(symbol, tick.snapshot) if symbol not in ledger.slots else None
+        if target is not None:
+            ledger.open(tick, target)
