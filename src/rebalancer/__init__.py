@@ -8,6 +8,7 @@ from importlib.metadata import version as _version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    __version__: str
     from . import presets as presets
     from .costs import Costs as Costs
     from .domain.decision import RebalanceDecision as RebalanceDecision

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from .domain.model import Value
 from .domain.names import Pair, Venue
-from .domain.numbers import FRACTION_PLACES, Bps, Number, to_grid
+from .domain.numbers import FRACTION_PLACES, Bps, Number, plain, to_grid
 from .errors import InputError
 
 
@@ -61,6 +61,10 @@ class Costs(Value):
 
     leg_bps: Bps
     venues: _VenueBps = _NO_EXCEPTIONS
+
+    def __repr__(self) -> str:
+        venues = ", ".join(f"{venue!r}: {plain(bps)}" for venue, bps in self.venues)
+        return f"Costs(leg_bps={plain(self.leg_bps)}{f', venues={{{venues}}}' if venues else ''})"
 
     @classmethod
     def flat(cls, *, leg_bps: Number) -> Self:

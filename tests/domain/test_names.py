@@ -48,7 +48,7 @@ def test_a_symbol_is_kept_in_upper_case(text: str, symbol: str) -> None:
     assert read_symbol(text) == symbol
 
 
-@pytest.mark.parametrize("read", [read_venue, read_symbol])
+@pytest.mark.parametrize(("read", "why"), [(read_venue, NOT_A_VENUE), (read_symbol, NOT_A_SYMBOL)])
 @pytest.mark.parametrize(
     "value",
     [
@@ -88,11 +88,11 @@ def test_a_symbol_is_kept_in_upper_case(text: str, symbol: str) -> None:
     ],
 )
 def test_a_name_outside_of_its_alphabet_is_refused_without_repeating_it(
-    read: Callable[[object], str], value: object
+    read: Callable[[object], str], why: str, value: object
 ) -> None:
     with pytest.raises(InputError) as refused:
         read(value)
-    assert str(refused.value) == {read_venue: NOT_A_VENUE, read_symbol: NOT_A_SYMBOL}[read]
+    assert str(refused.value) == why
 
 
 @pytest.mark.parametrize("text", ["a:b", "a/b"])
@@ -117,8 +117,13 @@ def test_a_pair_has_a_market_for_each_side() -> None:
 
 
 def test_pairs_sort_by_symbol_then_long_then_short() -> None:
-    in_order = [Pair("BTC", "a", "z"), Pair("BTC", "b", "a"), Pair("BTC", "b", "c"), Pair("ETH", "a", "b")]
-    assert sorted(reversed(in_order)) == in_order
+    first, second, third, last = (
+        Pair("BTC", "a", "z"),
+        Pair("BTC", "b", "a"),
+        Pair("BTC", "b", "c"),
+        Pair("ETH", "a", "b"),
+    )
+    assert sorted((last, third, second, first)) == [first, second, third, last]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -17,6 +18,12 @@ from rebalancer.testing import AS_OF, a_position, an_opportunity
 OPTIONAL_TIMES = ["deadline", "last_check", "last_action_at"]
 AMOUNTS = ["long_quantity", "short_quantity", "long_entry_price", "short_entry_price"]
 MONEY = ["funding_collected_usd", "fees_paid_usd"]
+
+
+def with_field(name: str, value: object) -> Position:
+    """The usual position with one field that is given by its name."""
+    fields: dict[str, Any] = {name: value}
+    return a_position(**fields)
 
 
 def test_a_position_of_nothing_but_what_is_required_has_the_documented_defaults() -> None:
@@ -84,7 +91,7 @@ def test_the_id_is_derived_from_pair_and_opening_time_alike_in_every_process() -
 
 
 @pytest.mark.parametrize(
-    "other",
+    "changed",
     [
         {"symbol": "ETH"},
         {"long_dex": "paradex"},
@@ -93,8 +100,8 @@ def test_the_id_is_derived_from_pair_and_opening_time_alike_in_every_process() -
         {"opened_at": AS_OF - timedelta(hours=5, seconds=1)},
     ],
 )
-def test_another_pair_or_opening_time_has_another_id(other: dict[str, object]) -> None:
-    assert a_position(**other).id != a_position().id
+def test_another_pair_or_opening_time_has_another_id(changed: dict[str, Any]) -> None:
+    assert a_position(**changed).id != a_position().id
 
 
 def test_the_id_does_not_depend_on_anything_else() -> None:
@@ -116,7 +123,7 @@ def test_the_opening_time_counts_in_whole_seconds_since_1970() -> None:
 @pytest.mark.parametrize("name", ["opened_at", *OPTIONAL_TIMES])
 def test_a_naive_time_is_refused_and_the_error_says_how_to_fix_it(name: str) -> None:
     with pytest.raises(InputError) as refused:
-        a_position(**{name: AS_OF.replace(tzinfo=None)})
+        with_field(name, AS_OF.replace(tzinfo=None))
     assert str(refused.value) == (
         f"Position: {name}: a naive time: add its zone, for instance .replace(tzinfo=timezone.utc)"
     )
@@ -125,7 +132,7 @@ def test_a_naive_time_is_refused_and_the_error_says_how_to_fix_it(name: str) -> 
 @pytest.mark.parametrize("name", ["opened_at", *OPTIONAL_TIMES])
 def test_times_are_kept_in_utc_and_floored_to_the_second(name: str) -> None:
     local = (AS_OF + timedelta(milliseconds=999)).astimezone(timezone(timedelta(hours=-7)))
-    kept = getattr(a_position(**{name: local}), name)
+    kept = getattr(with_field(name, local), name)
     assert kept == AS_OF
     assert kept.utcoffset() == timedelta(0)
 
@@ -145,25 +152,25 @@ def test_a_size_that_is_no_amount_of_money_is_refused(size: object) -> None:
 
 @pytest.mark.parametrize("name", ["entry_long_rate", "entry_short_rate"])
 def test_an_entry_rate_is_from_minus_1_to_1(name: str) -> None:
-    assert getattr(a_position(**{name: -1}), name) == -1
+    assert getattr(with_field(name, -1), name) == -1
     with pytest.raises(InputError) as refused:
-        a_position(**{name: "-1.000000000001"})
+        with_field(name, "-1.000000000001")
     assert str(refused.value) == f"Position: {name}: must be at least -1"
 
 
 @pytest.mark.parametrize("name", AMOUNTS)
 def test_quantities_and_prices_are_above_0_and_on_no_grid(name: str) -> None:
     fine = "0.12345678901234567890123"
-    assert getattr(a_position(**{name: fine}), name) == Decimal(fine)
+    assert getattr(with_field(name, fine), name) == Decimal(fine)
     with pytest.raises(InputError) as refused:
-        a_position(**{name: 0})
+        with_field(name, 0)
     assert str(refused.value) == f"Position: {name}: must be above 0"
 
 
 @pytest.mark.parametrize("name", MONEY)
 def test_money_collected_and_paid_has_a_sign_and_is_in_cents(name: str) -> None:
-    assert getattr(a_position(**{name: "-1.005"}), name) == Decimal("-1")
-    assert getattr(a_position(**{name: "-1.015"}), name) == Decimal("-1.02")
+    assert getattr(with_field(name, "-1.005"), name) == Decimal("-1")
+    assert getattr(with_field(name, "-1.015"), name) == Decimal("-1.02")
 
 
 @pytest.mark.parametrize("version", [0, 1])
@@ -179,7 +186,7 @@ def test_a_version_below_0_is_refused() -> None:
 @pytest.mark.parametrize("name", ["attention", "close_reason"])
 def test_a_text_that_could_forge_a_log_line_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=rf"^Position: {name}: String should match pattern"):
-        a_position(**{name: "FINE\nFORGED"})
+        with_field(name, "FINE\nFORGED")
 
 
 def test_an_unknown_key_is_refused_with_the_nearest_name() -> None:

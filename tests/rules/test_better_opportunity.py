@@ -213,7 +213,7 @@ def test_the_horizon_is_at_most_three_weeks() -> None:
 def test_the_target_carries_when_its_older_leg_was_seen_and_by_whom() -> None:
     seen = AS_OF - timedelta(seconds=30)
     snapshot = a_snapshot(
-        a_quote("lighter", 0, observed_at=seen, origin="feed"), a_quote("grvt", 0), a_quote("paradex", "0.0006")
+        a_quote("lighter", 0, observed_at=seen, origin="feed"), a_quote("grvt", "0.0001"), a_quote("paradex", "0.0006")
     )
     verdict = said(BetterOpportunity(min_improvement=0), snapshot)
     assert verdict.target == SIX_BP.model_copy(update={"observed_at": seen, "origin": "feed"})

@@ -6,8 +6,8 @@ A `Book` is made once per snapshot and fills itself as it is asked; every number
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import combinations
-from typing import NamedTuple
+from itertools import permutations
+from operator import itemgetter
 
 from .funding import RateKind, divergence
 from .market import Freshness, Missing, Quote
@@ -27,81 +27,84 @@ OPPORTUNITIES = "opportunities"
 ENTRY_EDGE = "entry edge"
 
 
-class Candidate(NamedTuple):
-    """A pair that could be held, and its divergence per 8 h in grid steps."""
-
-    divergence: int
-    pair: Pair
+Candidate = tuple[int, Pair]
+"""A pair that could be held, behind its divergence per 8 h in grid steps."""
 
 
 def rank(candidate: Candidate) -> tuple[int, Pair]:
     """The sort key of candidates: the largest divergence first, ties by (symbol, long, short)."""
-    return -candidate.divergence, candidate.pair
+    divergence, pair = candidate
+    return -divergence, pair
 
 
 class Leg:
-    """One leg's market on the grid.
+    """One leg's market on the grid: `rate` per 8 h and `age` in seconds, each None where unknown.
 
-    `rate` per 8 h, `open_interest` in dollars, `settles_in` seconds (NEVER where funding is continuous); each is None
-    where unknown, and `gaps` tells why. `age` is None without a quote; `too_far_ahead` is a time to the next settlement
-    that was refused because it is more than one payment interval away.
+    `refusal` is why a quote does not count (stale, or from the future); None if it counts or there is none.
     """
 
-    __slots__ = ("age", "gaps", "market", "open_interest", "pays_every", "quote", "rate", "settles_in", "too_far_ahead")
+    __slots__ = ("_now", "age", "market", "quote", "rate", "refusal")
 
     def __init__(self, market: Market, quote: Quote | None, now: int, freshness: Freshness) -> None:
         self.market = market
         self.quote = quote
-        self.gaps: dict[str, str] = {}
+        self._now = now
         self.age: int | None = None
         self.rate: int | None = None
-        self.open_interest: int | None = None
-        self.settles_in: int | None = None
-        self.pays_every = 0
-        self.too_far_ahead: int | None = None
-        if quote is None:
-            return
-        self.age = now - quote.observed_epoch
-        self.pays_every = quote.pays_seconds
-        refusal = _refusal(self.age, quote, freshness)
-        if refusal is not None:
-            self.gaps = dict.fromkeys((RATE, OPEN_INTEREST, VOLUME, MARK_PRICE), refusal)
-        else:
-            self.rate = quote.rate.steps
-            if quote.open_interest_usd is not None:
-                self.open_interest = int(quote.open_interest_usd)
-        if self.age >= -freshness.future_seconds:
-            self.settles_in = self._until_settlement(quote, now)
-        else:
-            self.gaps[SCHEDULE] = _FUTURE
+        self.refusal: str | None = None
+        if quote is not None:
+            self.age = now - quote.observed_epoch
+            if self.age < -freshness.future_seconds:
+                self.refusal = _FUTURE
+            elif self.age > freshness.limit(quote):
+                self.refusal = _STALE
+            else:
+                self.rate = quote.rate.steps
 
-    def _until_settlement(self, quote: Quote, now: int) -> int | None:
-        if self.pays_every == 0:
+    @property
+    def open_interest(self) -> int | None:
+        """The open interest in whole dollars."""
+        if self.quote is None or self.refusal is not None or self.quote.open_interest_usd is None:
+            return None
+        return int(self.quote.open_interest_usd)
+
+    @property
+    def pays_every(self) -> int:
+        """Seconds between payments; 0 where funding is continuous, or unknown without a quote."""
+        return 0 if self.quote is None else self.quote.pays_seconds
+
+    @property
+    def settles_in(self) -> int | None:
+        """Seconds to the next settlement, NEVER where funding is continuous. A stale quote's schedule still holds."""
+        if self.quote is None or self.refusal == _FUTURE:
+            return None
+        if self.quote.pays_seconds == 0:
             return NEVER
-        if quote.next_epoch is None:
+        return self._until if self._until is not None and 0 <= self._until <= self.quote.pays_seconds else None
+
+    @property
+    def too_far_ahead(self) -> int | None:
+        """Seconds to a next settlement that is refused because it is more than one payment interval away."""
+        if self.quote is None or self._until is None or not 0 < self.quote.pays_seconds < self._until:
             return None
-        settles_in = quote.next_epoch - now
-        if settles_in < 0:
-            self.gaps[SCHEDULE] = "it is in the past"
-            return None
-        if settles_in > self.pays_every:
-            self.gaps[SCHEDULE] = "it is more than one interval ahead"
-            self.too_far_ahead = settles_in
-            return None
-        return settles_in
+        return self._until
+
+    @property
+    def _until(self) -> int | None:
+        """Seconds to the next settlement as the quote has it."""
+        return None if self.quote is None or self.quote.next_epoch is None else self.quote.next_epoch - self._now
+
+    def why(self, field: str) -> str | None:
+        """What the quote itself shows of why `field` is unknown; None if it shows nothing."""
+        if field != SCHEDULE or self.refusal == _FUTURE:
+            return self.refusal
+        if self.too_far_ahead is not None:
+            return "it is more than one interval ahead"
+        return "it is in the past" if self._until is not None and self._until < 0 else None
 
 
 _FUTURE = "the quote is from the future"
 _STALE = "the quote is older than its limit"
-
-
-def _refusal(age: int, quote: Quote, freshness: Freshness) -> str | None:
-    """Why a quote of that age counts as unknown, or None if it counts."""
-    if age < -freshness.future_seconds:
-        return _FUTURE
-    if age > freshness.limit(quote):
-        return _STALE
-    return None
 
 
 class PairReading:
@@ -203,29 +206,35 @@ class Book(dict[Pair, PairReading]):
     def ranked(self, symbol: str | None) -> tuple[Candidate, ...]:
         """Every directed pair of `symbol` (None: of all symbols) whose divergence is known, the largest first.
 
-        They follow from the quotes; a pair that a service listed counts only where the quotes do not know it.
+        They follow from the quotes; a pair that a service listed counts only where the quotes do not know it. Ties are
+        in order of (symbol, long, short).
         """
         ranked = self._ranked.get(symbol)
         if ranked is None:
-            ranked = self._ranked[symbol] = tuple(sorted(self._candidates(symbol), key=rank))
+            quoted = list(self._quoted(symbol))
+            if self._listed:
+                candidates = sorted((*quoted, *self._unquoted(symbol, {pair for _, pair in quoted})), key=rank)
+            else:
+                candidates = sorted(quoted, key=itemgetter(0), reverse=True)  # ties stay in the order of `_quoted`
+            ranked = self._ranked[symbol] = tuple(candidates)
         return ranked
 
-    def _candidates(self, symbol: str | None) -> Iterator[Candidate]:
-        known = set()
-        for name in self._symbols if symbol is None else (symbol,):
-            legs = [leg for leg in map(self.leg, self._symbols.get(name, ())) if leg.rate is not None]
-            for one, other in combinations(legs, 2):
-                difference = _divergence(one, other, skewed=_skewed(one.quote, other.quote, self._max_skew))
+    def _quoted(self, symbol: str | None) -> Iterator[Candidate]:
+        """The candidates that follow from the quotes, in order of (symbol, long, short)."""
+        for name in sorted(self._symbols) if symbol is None else (symbol,):
+            legs = [self.leg(market) for market in sorted(self._symbols.get(name, ()))]
+            known = [leg for leg in legs if leg.rate is not None]
+            for long, short in permutations(known, 2):
+                difference = _divergence(long, short, skewed=_skewed(long.quote, short.quote, self._max_skew))
                 if difference is not None:
-                    there = Pair(name, one.market.venue, other.market.venue)
-                    back = Pair(name, other.market.venue, one.market.venue)
-                    known |= {there, back}
-                    yield Candidate(difference, there)
-                    yield Candidate(-difference, back)
+                    yield difference, Pair(name, long.market.venue, short.market.venue)
+
+    def _unquoted(self, symbol: str | None, known: set[Pair]) -> Iterator[Candidate]:
+        """The candidates that a service listed and the quotes do not know."""
         for listed in self._listed:
             if (symbol is None or listed.symbol == symbol) and listed.pair not in known and self._fresh(listed):
                 known.add(listed.pair)
-                yield Candidate(listed.steps, listed.pair)
+                yield listed.steps, listed.pair
 
     def _fresh(self, listed: Opportunity) -> bool:
         age = self.now - epoch_seconds(listed.observed_at)
@@ -250,7 +259,7 @@ class Book(dict[Pair, PairReading]):
     def gap(self, market: Market, field: str) -> Missing:
         """Why `field` of a market is unknown: what the quote shows, else what the source said, else that none did."""
         leg = self.leg(market)
-        why = leg.gaps.get(field) or self._reported(field, market) or self._unreported(leg)
+        why = leg.why(field) or self._reported(field, market) or self._unreported(leg)
         return Missing(field=field, venue=market.venue, symbol=market.symbol, why=why)
 
     @staticmethod

@@ -25,11 +25,11 @@ class EntryPolicy(Value):
     def should_open(
         self, symbol: str, snapshot: MarketSnapshot, *, targets: TargetFilter = TargetFilter.ANY
     ) -> Opportunity | None:
-        """The pair of `symbol` to open now, or None. Ties go to the first by (long, short); exactly `above` stays out."""
+        """The pair of `symbol` to open now, or None. Ties go by (long, short); exactly `above` stays out."""
         limit = to_grid(self.above, FRACTION_PLACES)
-        for candidate in snapshot.book.ranked(symbol):
-            if candidate.divergence <= limit:
+        for divergence, pair in snapshot.book.ranked(symbol):
+            if divergence <= limit:
                 break
-            if targets.refusal(candidate.pair) is None:
-                return snapshot.book.opportunity(candidate.pair)
+            if targets.refusal(pair) is None:
+                return snapshot.book.opportunity(pair)
         return None

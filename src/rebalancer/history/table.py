@@ -51,14 +51,16 @@ class Series:
         settled = self.kind is RateKind.SETTLED
         rate = self._rates.get((row.value, row.interval))
         if rate is None:
-            rate = FundingRate(fraction(row.value), timedelta(seconds=row.interval))
+            interval = timedelta(seconds=row.interval)
+            rate = FundingRate.model_construct(value=fraction(row.value), interval=interval)
             self._rates[row.value, row.interval] = rate
-        return Quote(
+        return Quote.model_construct(  # every cell was validated when it was read
             venue=self.market.venue,
             symbol=self.market.symbol,
             rate=rate,
             observed_at=from_epoch(row.at),
             kind=self.kind,
+            pays_every=rate.interval,
             next_funding_at=from_epoch(row.at + row.interval) if settled else None,
             mark_price=row.mark_price,
             open_interest_usd=row.open_interest_usd,
@@ -71,8 +73,8 @@ class Series:
 class FundingHistory:
     """Funding rates of many markets over time. Read one with `FundingHistory.read`.
 
-    `series` are sorted by symbol and venue. Rows are exact: a
-    rate is on the grid of 1e-12, and only rates of one kind stand in one series.
+    `series` are sorted by symbol and venue. Rows are exact: a rate is on the grid of 1e-12, and only rates of one kind
+    stand in one series.
     """
 
     series: tuple[Series, ...]

@@ -55,15 +55,15 @@ class Account:
 
 @dataclass(slots=True)
 class Ledger:
-    """The open slots, one per symbol, and everything that was paid and traded. `log` receives each trade."""
+    """The open slots, one per symbol, and all that was paid and traded. `tell` hears of each trade as it happens."""
 
     history: FundingHistory
     costs: Costs
-    log: Callable[[Trade], None]
+    tell: Callable[[Trade], None]
     slots: dict[str, Slot] = field(default_factory=dict)
     accounts: dict[str, Account] = field(default_factory=dict)
     reasons: dict[str, Reason] = field(default_factory=dict)
-    trades: list[Trade] = field(default_factory=list)
+    log: list[Trade] = field(default_factory=list)
     _ends: dict[Market, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -102,7 +102,7 @@ class Ledger:
 
     def hold(self, tick: Tick, slot: Slot) -> None:
         """Log a tick that held."""
-        self.log(_line(tick, TradeAction.HOLD, slot, None, None, legs=0, cost=0))
+        self.tell(_line(tick, TradeAction.HOLD, slot, None, None, legs=0, cost=0))
 
     def _trade(
         self, tick: Tick, action: TradeAction, slot: Slot, reason: str, held: Pair | None, target: Pair | None
@@ -118,8 +118,8 @@ class Ledger:
         total.funding += slot.funding
         switched = target if action is TradeAction.SWITCH else None
         trade = _line(tick, action, slot, reason, switched, legs=legs, cost=cost)
-        self.trades.append(trade)
-        self.log(trade)
+        self.log.append(trade)
+        self.tell(trade)
 
 
 def _line(

@@ -61,7 +61,7 @@ class ReplayReport(Value):
     opening the best pair of each symbol once and keeping it would have earned, `never_trade_bps` is 0. All are basis
     points of one leg's notional, summed over `symbols`; None where the history has no settled rates, since only those
     pay. `lone_leg_hours` are hours in which one leg's market had ended and the other earned alone. `ignored` are
-    markets whose rates are not settled, in a history where others are. `trades` is the log, not part of the JSON.
+    markets whose rates are not settled, in a history where others are. `log` are the trades, not part of the JSON.
     """
 
     strategy: str
@@ -78,13 +78,13 @@ class ReplayReport(Value):
     cost_bps: Exact
     hold_through_bps: OptionalExact
     never_trade_bps: OptionalExact
-    trade_count: int
+    trades: int
     legs_traded: int
     held_hours: Exact
     lone_leg_hours: Exact
     reasons: tuple[ReasonReport, ...]
     symbols: tuple[SymbolReport, ...]
-    trades: tuple[Trade, ...] = Field(exclude=True, repr=False)
+    log: tuple[Trade, ...] = Field(exclude=True, repr=False)
 
 
 def summarise(
@@ -118,7 +118,7 @@ def summarise(
         cost_bps=_bps(total.cost),
         hold_through_bps=_bps(sum(earned.values())) if earned is not None else None,
         never_trade_bps=0 if paid else None,
-        trade_count=total.trades,
+        trades=total.trades,
         legs_traded=total.legs,
         held_hours=_hours(total.held),
         lone_leg_hours=_hours(total.lone),
@@ -132,7 +132,7 @@ def summarise(
             for name, reason in sorted(ledger.reasons.items())
         ),
         symbols=symbols,
-        trades=tuple(ledger.trades),
+        log=tuple(ledger.log),
     )
 
 

@@ -14,9 +14,12 @@ from .guard import Answer, Guard, Reply
 
 
 def engine_context() -> Context:
-    """The decimal context that rules are evaluated under, whatever the host's own is."""
+    """The decimal context that rules are evaluated under, whatever the host's own is.
+
+    Its precision is Python's usual one: a rule's own tests see the same quotients, and these fit into a Fact.
+    """
     return Context(
-        prec=50,
+        prec=28,
         rounding=ROUND_HALF_EVEN,
         Emin=-999_999,
         Emax=999_999,

@@ -76,7 +76,7 @@ class LegView:
         return self._fresh("mark_price", MARK_PRICE)
 
     def _fresh(self, name: str, field: str) -> Decimal:
-        value: Decimal | None = None if field in self._leg.gaps else getattr(self._leg.quote, name, None)
+        value: Decimal | None = None if self._leg.refusal else getattr(self._leg.quote, name, None)
         return self._known(value, field)
 
     def _known(self, value: _T | None, field: str) -> _T:
@@ -158,9 +158,7 @@ class RuleContext:
         ranked = book.ranked(symbol)
         held = self.position.pair
         found = tuple(
-            book.opportunity(candidate.pair)
-            for candidate in ranked
-            if candidate.pair != held and self.targets.refusal(candidate.pair) is None
+            book.opportunity(pair) for _, pair in ranked if pair != held and self.targets.refusal(pair) is None
         )
         if not found and (missing := book.opportunity_gaps(symbol)):
             raise UnknownValueError(missing)

@@ -34,7 +34,8 @@ class Pricing(NamedTuple):
 class Best(NamedTuple):
     """A candidate that may be opened, with what switching to it costs and gains."""
 
-    candidate: Candidate
+    divergence: int
+    pair: Pair
     cost: int
     gain: int
 
@@ -49,8 +50,7 @@ def best_target(
     """
     best: Best | None = None
     price, floor = pricing
-    for candidate in ranked:
-        divergence, pair = candidate
+    for divergence, pair in ranked:
         if pair == held or (targets is not _ANY and targets.refusal(pair) is not None):
             continue
         gained = gain(divergence, floor)
@@ -59,8 +59,8 @@ def best_target(
         cost = price(held, pair)
         if cost != floor:
             gained = gain(divergence, cost)
-        if best is None or gained > best.gain or (gained == best.gain and pair < best.candidate.pair):
-            best = Best(candidate, cost, gained)
+        if best is None or gained > best.gain or (gained == best.gain and pair < best.pair):
+            best = Best(divergence, pair, cost, gained)
     return best
 
 
@@ -106,9 +106,8 @@ class TargetRule(GridRule):
             if missing:
                 return Verdict.not_evaluated(UNKNOWN, missing=missing)
             return Verdict.quiet("there is no other pair to switch to")
-        divergence, pair = best.candidate
-        more = {"gain": best.gain, "candidate_divergence": divergence, "switch_cost": best.cost}
+        more = {"gain": best.gain, "candidate_divergence": best.divergence, "switch_cost": best.cost}
         facts = self.facts({**bound.values, **more})
         if bound.call(self.fires, gain=best.gain):
-            return Verdict.switch(book.opportunity(pair), self.claims.fired, *facts, urgency=self.urgency)
+            return Verdict.switch(book.opportunity(best.pair), self.claims.fired, *facts, urgency=self.urgency)
         return Verdict.quiet(self.claims.quiet, *facts)

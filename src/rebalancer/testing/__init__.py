@@ -6,5 +6,6 @@ from .factories import a_quote as a_quote
 from .factories import a_rate as a_rate
 from .factories import a_snapshot as a_snapshot
 from .factories import an_opportunity as an_opportunity
+from .sample import sample_history as sample_history
 
-__all__ = ["AS_OF", "a_position", "a_quote", "a_rate", "a_snapshot", "an_opportunity"]
+__all__ = ["AS_OF", "a_position", "a_quote", "a_rate", "a_snapshot", "an_opportunity", "sample_history"]

@@ -46,7 +46,7 @@ def a_quote(venue: str = "lighter", rate: FundingRate | Number = "0.0001", **fie
 
 
 def a_snapshot(*quotes: Quote, as_of: datetime = AS_OF, **fields: Any) -> MarketSnapshot:
-    """A snapshot of these quotes; without any, of lighter at 1 bp and grvt at 3 bp, so that the usual position holds."""
+    """A snapshot of these quotes; without any, of lighter at 1 bp and grvt at 3 bp: the usual position holds."""
     usual = quotes or (a_quote("lighter", "0.0001"), a_quote("grvt", "0.0003"))
     return MarketSnapshot(as_of=as_of, quotes=usual, **fields)
 

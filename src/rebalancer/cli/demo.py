@@ -1,0 +1,86 @@
+"""The demonstration: one decision of each rule, explained, then a replay of a sample history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from rich.console import Console
+from rich.rule import Rule as Line
+from rich.text import Text
+
+from .. import presets
+from ..costs import Costs
+from ..domain.decision import RebalanceDecision
+from ..domain.market import Quote
+from ..replay import replay
+from ..rules.base import Rule
+from ..rules.better_opportunity import BetterOpportunity
+from ..rules.combined import CombinedStrategy
+from ..rules.divergence_flip import DivergenceFlip
+from ..rules.funding_schedule import FundingSchedule
+from ..rules.open_interest_imbalance import OpenInterestImbalance
+from ..rules.profit_erosion import ProfitErosion
+from ..rules.time_limit import TimeLimit
+from ..testing import AS_OF, a_position, a_quote, a_snapshot, sample_history
+from .render import LITERAL, bps, table
+
+LEG_BPS = 2
+
+
+def run(console: Console) -> None:
+    """Everything, in a few seconds and without a network."""
+    console.print(Text("Seven strategies, one decision each", style="bold"))
+    console.print("The position is long BTC on lighter and short on grvt, opened at a divergence of 2 bp per 8 h.\n")
+    for story, decision in decisions():
+        console.print(Line(Text(story), align="left", style="dim"))
+        console.print(Text(decision.explain()), soft_wrap=True)
+        console.print()
+    _replays(console)
+
+
+def decisions() -> Iterator[tuple[str, RebalanceDecision]]:
+    """Each of the seven strategies on a market that makes it act."""
+    lighter, grvt = a_quote("lighter", "0.0001"), a_quote("grvt", "0.0003")
+    paradex = a_quote("paradex", "-0.0006")
+    soon, later = AS_OF + timedelta(minutes=10), AS_OF + timedelta(hours=1)
+    yield "Too little of the entry edge is left", _decided(ProfitErosion(), lighter, a_quote("grvt", "0.00015"))
+    yield "The edge has turned against us", _decided(DivergenceFlip(), a_quote("lighter", "0.0004"), grvt)
+    better = BetterOpportunity(costs=Costs.flat(leg_bps=LEG_BPS))
+    yield "A third venue pays longs", _decided(better, lighter, grvt, paradex)
+    yield "Open for 80 hours", _decided(TimeLimit(), lighter, grvt, age=timedelta(hours=80))
+    yield (
+        "A settlement is ten minutes away",
+        _decided(
+            FundingSchedule(),
+            lighter.model_copy(update={"next_funding_at": later}),
+            grvt.model_copy(update={"next_funding_at": soon}),
+        ),
+    )
+    yield (
+        "One venue has emptied",
+        _decided(
+            OpenInterestImbalance(),
+            lighter.model_copy(update={"open_interest_usd": 5_000_000}),
+            grvt.model_copy(update={"open_interest_usd": 1_000_000}),
+        ),
+    )
+    yield "All together, and nothing to do", presets.combined().decide(a_position(), a_snapshot(lighter, grvt))
+
+
+def _decided(rule: Rule, *quotes: Quote, age: timedelta = timedelta(hours=5)) -> RebalanceDecision:
+    return CombinedStrategy(rule).decide(a_position(age=age), a_snapshot(*quotes))
+
+
+def _replays(console: Console) -> None:
+    history, costs = sample_history(), Costs.flat(leg_bps=LEG_BPS)
+    console.print(Text("A replay: sixty days of a made-up history, 4 symbols on 4 venues", style="bold"))
+    console.print(f"A leg trade costs {LEG_BPS} bp. Figures are bp of one leg's notional, summed over symbols.\n")
+    figures = table("preset", "trades", "funding", "costs", "net", "hold-through")
+    for name in presets.NAMED:
+        found = replay(presets.named(name, costs=costs), history, costs=costs)
+        net, through = bps(found.net_bps), bps(found.hold_through_bps)
+        figures.add_row(name, f"{found.trades:,}", bps(found.funding_bps), bps(-found.cost_bps), net, through)
+    console.print(figures)
+    console.print(LITERAL, soft_wrap=True)
+    console.print("\nNext: rebalancer replay HISTORY.csv.gz --preset conservative")
