@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from .domain.funding import FundingRate as FundingRate
     from .domain.funding import RateKind as RateKind
     from .domain.market import Freshness as Freshness
-    from .domain.market import Missing as Missing
     from .domain.market import Quote as Quote
+    from .domain.missing import Missing as Missing
     from .domain.needs import Needs as Needs
     from .domain.numbers import Bps as Bps
     from .domain.numbers import Fraction as Fraction
@@ -63,7 +63,8 @@ _HOMES = {
     "costs": ("Costs",),
     "domain.decision": ("RebalanceDecision",),
     "domain.funding": ("FundingRate", "RateKind"),
-    "domain.market": ("Freshness", "Missing", "Quote"),
+    "domain.market": ("Freshness", "Quote"),
+    "domain.missing": ("Missing",),
     "domain.needs": ("Needs",),
     "domain.numbers": ("Bps", "Fraction", "Ratio"),
     "domain.opportunity": ("Opportunity",),

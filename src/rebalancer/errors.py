@@ -12,12 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
-
-    from .domain.market import Missing
 
 
 class RebalancerError(Exception):
@@ -54,9 +52,12 @@ class HistoryError(InputError):
 
 
 class UnknownValueError(RebalancerError):
-    """A rule read a value that is unknown. The engine turns it into *not evaluated*; `missing` says what and why."""
+    """A rule read a value that is unknown. The engine turns it into *not evaluated*.
 
-    def __init__(self, missing: Sequence[Missing]) -> None:
+    `missing` says what and why: `Missing` values.
+    """
+
+    def __init__(self, missing: Sequence[Any]) -> None:
         super().__init__("unknown: " + "; ".join(str(gap) for gap in missing))
         self.missing = tuple(missing)
 

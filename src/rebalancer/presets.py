@@ -10,12 +10,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, model_validator
 
 from .costs import Costs
-from .domain.market import Freshness
 from .domain.model import Value
 from .domain.numbers import RATIO_ONE, RATIO_PLACES, Bps, Fraction, Hours, Ratio, to_grid
 from .domain.verdict import Urgency
@@ -26,6 +25,9 @@ from .rules.combined import CombinedStrategy
 from .rules.divergence_flip import DivergenceFlip
 from .rules.profit_erosion import ProfitErosion
 from .rules.time_limit import TimeLimit
+
+if TYPE_CHECKING:
+    from .domain.market import Freshness
 
 _SEVERE = "0.2"
 
@@ -75,6 +77,8 @@ class RebalanceConfig(Value):
 
     def freshness(self) -> Freshness:
         """Live quotes may be two check intervals old, and two legs as far apart."""
+        from .domain.market import Freshness  # only a host that makes snapshots needs it
+
         two_checks = timedelta(seconds=2 * self.check_interval_seconds)
         return Freshness(max_age=two_checks, max_skew=two_checks)
 

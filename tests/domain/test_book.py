@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import permutations
 from typing import Any
 
 import pytest
 
 from rebalancer import Freshness, Missing, Opportunity, Quote
-from rebalancer.domain.book import (
-    ENTRY_EDGE,
-    MARK_PRICE,
-    NEVER,
-    OPEN_INTEREST,
-    OPPORTUNITIES,
-    RATE,
-    SCHEDULE,
-    VOLUME,
-    Book,
-    Candidate,
-    Leg,
-    PairReading,
-    rank,
-)
+from rebalancer.domain.book import NEVER, Book, Leg, PairReading, rank
 from rebalancer.domain.names import Market, Pair
 from rebalancer.testing import AS_OF, a_quote, a_rate, a_snapshot, an_opportunity
 
@@ -31,6 +18,9 @@ HOUR = timedelta(hours=1)
 BP = 100_000_000
 LIGHTER = Market("lighter", "BTC")
 HELD = Pair("BTC", "lighter", "grvt")
+
+RATE, SCHEDULE, VOLUME, MARK_PRICE = "rate", "next funding time", "volume", "mark price"
+OPEN_INTEREST, OPPORTUNITIES = "open interest", "opportunities"
 
 STALE = "the quote is older than its limit"
 FUTURE = "the quote is from the future"
@@ -65,18 +55,6 @@ def a_book(*quotes: Quote, missing: tuple[Missing, ...] = (), opportunities: tup
         freshness=Freshness(),
         missing=missing,
         opportunities=opportunities,
-    )
-
-
-def test_the_fields_that_can_be_missing_have_plain_names() -> None:
-    assert (RATE, SCHEDULE, OPEN_INTEREST, VOLUME, MARK_PRICE, OPPORTUNITIES, ENTRY_EDGE) == (
-        "rate",
-        "next funding time",
-        "open interest",
-        "volume",
-        "mark price",
-        "opportunities",
-        "entry edge",
     )
 
 
@@ -183,7 +161,7 @@ class TestALeg:
     @pytest.mark.parametrize("next_funding_at", [None, AS_OF + SECOND, AS_OF - SECOND])
     def test_never_settles_where_funding_is_continuous(self, next_funding_at: object) -> None:
         leg = a_leg(a_quote(pays_every=timedelta(0), next_funding_at=next_funding_at))
-        assert (leg.settles_in, leg.pays_every, gaps(leg)) == (NEVER, 0, {})
+        assert (leg.settles_in, leg.pays_every, leg.too_far_ahead) == (NEVER, 0, None)
 
 
 class TestAPair:
@@ -329,45 +307,52 @@ class TestABook:
         assert book.gap(LIGHTER, RATE).why == "its quote does not say"
         assert book.opportunity_gaps("BTC") == ()
 
-    def test_ranks_every_directed_pair_of_a_symbol_by_its_divergence(self) -> None:
-        book = a_book(
-            a_quote("a", "0.0001"), a_quote("b", "0.0003"), a_quote("c", "0.0002"), a_quote("d", symbol="ETH")
-        )
+    @pytest.mark.parametrize("order", list(permutations(("a", "b", "c"))))
+    def test_ranks_every_directed_pair_of_a_symbol_by_its_divergence_then_by_its_name(
+        self, order: tuple[str, ...]
+    ) -> None:
+        rates = {"a": "0.0001", "b": "0.0003", "c": "0.0002"}
+        book = a_book(*(a_quote(venue, rates[venue]) for venue in order), a_quote("d", symbol="ETH"))
         assert book.ranked("BTC") == (
-            Candidate(2 * BP, Pair("BTC", "a", "b")),
-            Candidate(BP, Pair("BTC", "a", "c")),
-            Candidate(BP, Pair("BTC", "c", "b")),
-            Candidate(-BP, Pair("BTC", "b", "c")),
-            Candidate(-BP, Pair("BTC", "c", "a")),
-            Candidate(-2 * BP, Pair("BTC", "b", "a")),
+            (2 * BP, Pair("BTC", "a", "b")),
+            (BP, Pair("BTC", "a", "c")),
+            (BP, Pair("BTC", "c", "b")),
+            (-BP, Pair("BTC", "b", "c")),
+            (-BP, Pair("BTC", "c", "a")),
+            (-2 * BP, Pair("BTC", "b", "a")),
         )
 
     def test_ranks_ties_by_symbol_long_and_short(self) -> None:
         in_order = [
-            Candidate(2, Pair("BTC", "b", "a")),
-            Candidate(1, Pair("ARB", "z", "a")),
-            Candidate(1, Pair("BTC", "a", "c")),
-            Candidate(1, Pair("BTC", "b", "a")),
-            Candidate(-1, Pair("BTC", "a", "b")),
+            (2, Pair("BTC", "b", "a")),
+            (1, Pair("ARB", "z", "a")),
+            (1, Pair("BTC", "a", "c")),
+            (1, Pair("BTC", "b", "a")),
+            (-1, Pair("BTC", "a", "b")),
         ]
         assert sorted(sorted(in_order), key=rank) == in_order
 
-    def test_ranks_all_symbols_together_if_asked_to(self) -> None:
-        quotes = [
-            a_quote(venue, rate, symbol=symbol)
-            for symbol, venue, rate in (
-                ("BTC", "a", 0),
-                ("BTC", "b", "0.0001"),
-                ("ETH", "a", "0.0002"),
-                ("ETH", "b", 0),
-            )
-        ]
-        assert [candidate.pair for candidate in a_book(*quotes).ranked(None)] == [
-            Pair("ETH", "b", "a"),
-            Pair("BTC", "a", "b"),
-            Pair("BTC", "b", "a"),
-            Pair("ETH", "a", "b"),
-        ]
+    @pytest.mark.parametrize("symbols", [("BTC", "ETH"), ("ETH", "BTC")])
+    @pytest.mark.parametrize("venues", [("a", "b"), ("b", "a")])
+    def test_ranks_all_symbols_together_if_asked_to(self, symbols: tuple[str, ...], venues: tuple[str, ...]) -> None:
+        rates = {("BTC", "a"): "0", ("BTC", "b"): "0.0001", ("ETH", "a"): "0.0001", ("ETH", "b"): "0"}
+        quotes = (a_quote(venue, rates[symbol, venue], symbol=symbol) for symbol in symbols for venue in venues)
+        assert a_book(*quotes).ranked(None) == (
+            (BP, Pair("BTC", "a", "b")),
+            (BP, Pair("ETH", "b", "a")),
+            (-BP, Pair("BTC", "b", "a")),
+            (-BP, Pair("ETH", "a", "b")),
+        )
+
+    def test_ranks_the_pairs_of_one_symbol_without_those_of_another(self) -> None:
+        book = a_book(*(a_quote(venue, symbol=symbol) for symbol in ("BTC", "ETH") for venue in ("a", "b")))
+        assert {pair.symbol for _, pair in book.ranked("ETH")} == {"ETH"}
+        assert len(book.ranked("ETH")) == 2
+
+    def test_ranks_a_listed_pair_among_its_ties_by_name(self) -> None:
+        listed = [an_opportunity(long_dex=long, short_dex="z", short_rate="0.0001") for long in ("c", "a")]
+        book = a_book(a_quote("b", 0), a_quote("y", "0.0001"), opportunities=tuple(listed))
+        assert [pair.long_dex for _, pair in book.ranked("BTC")] == ["a", "b", "c", "y"]
 
     @pytest.mark.parametrize("symbol", ["BTC", None])
     def test_never_pairs_different_symbols(self, symbol: str | None) -> None:
@@ -379,11 +364,11 @@ class TestABook:
 
     def test_ranks_no_pair_with_an_unknown_rate(self) -> None:
         book = a_book(a_quote("a"), a_quote("b"), seen(121 * SECOND, "c"))
-        assert [candidate.pair for candidate in book.ranked("BTC")] == [Pair("BTC", "a", "b"), Pair("BTC", "b", "a")]
+        assert [pair for _, pair in book.ranked("BTC")] == [Pair("BTC", "a", "b"), Pair("BTC", "b", "a")]
 
     def test_ranks_no_pair_whose_legs_were_seen_too_far_apart(self) -> None:
         book = a_book(seen(115 * SECOND, "a"), seen(-5 * SECOND, "b"), seen(-6 * SECOND, "c"))
-        assert {frozenset(candidate.pair[1:]) for candidate in book.ranked("BTC")} == {
+        assert {frozenset(pair[1:]) for _, pair in book.ranked("BTC")} == {
             frozenset(("a", "b")),
             frozenset(("b", "c")),
         }
@@ -392,26 +377,26 @@ class TestABook:
         listed = an_opportunity(long_dex="a", short_dex="z", long_rate=0, short_rate="0.0005")
         book = a_book(a_quote("a", "0.0001"), a_quote("b", "0.0003"), opportunities=(listed,))
         assert book.ranked("BTC") == (
-            Candidate(5 * BP, Pair("BTC", "a", "z")),
-            Candidate(2 * BP, Pair("BTC", "a", "b")),
-            Candidate(-2 * BP, Pair("BTC", "b", "a")),
+            (5 * BP, Pair("BTC", "a", "z")),
+            (2 * BP, Pair("BTC", "a", "b")),
+            (-2 * BP, Pair("BTC", "b", "a")),
         )
 
     def test_believes_its_quotes_rather_than_a_listing(self) -> None:
         listed = an_opportunity(long_dex="a", short_dex="b", long_rate=0, short_rate="0.9")
         book = a_book(a_quote("a", "0.0001"), a_quote("b", "0.0003"), opportunities=(listed,))
-        assert book.ranked("BTC")[0] == Candidate(2 * BP, Pair("BTC", "a", "b"))
+        assert book.ranked("BTC")[0] == (2 * BP, Pair("BTC", "a", "b"))
         assert len(book.ranked("BTC")) == 2
 
     def test_believes_the_first_of_two_listings_of_a_pair(self) -> None:
         first, second = an_opportunity(short_rate="0.0001"), an_opportunity(short_rate="0.0002")
-        assert a_book(opportunities=(first, second)).ranked("BTC") == (Candidate(BP, first.pair),)
+        assert a_book(opportunities=(first, second)).ranked("BTC") == ((BP, first.pair),)
 
     def test_lists_pairs_of_the_symbol_asked_for_or_of_all(self) -> None:
         eth, btc = an_opportunity(symbol="ETH", short_rate="0.0001"), an_opportunity(short_rate="0.0002")
         book = a_book(opportunities=(eth, btc))
-        assert [candidate.pair for candidate in book.ranked("ETH")] == [eth.pair]
-        assert [candidate.pair for candidate in book.ranked(None)] == [btc.pair, eth.pair]
+        assert [pair for _, pair in book.ranked("ETH")] == [eth.pair]
+        assert [pair for _, pair in book.ranked(None)] == [btc.pair, eth.pair]
 
     @pytest.mark.parametrize(("age", "counts"), [(121, False), (120, True), (0, True), (-10, True), (-11, False)])
     def test_believes_a_listing_as_long_as_a_live_quote(self, age: int, counts: object) -> None:
@@ -456,7 +441,7 @@ class TestABook:
         stale = an_opportunity(short_rate="0.0009", observed_at=AS_OF - 121 * SECOND)
         fresh = an_opportunity(short_rate="0.0005")
         book = a_book(opportunities=(stale, fresh))
-        assert book.ranked("BTC") == (Candidate(5 * BP, fresh.pair),)
+        assert book.ranked("BTC") == ((5 * BP, fresh.pair),)
         assert book.opportunity(fresh.pair) is fresh
 
 
@@ -466,6 +451,19 @@ class TestAGap:
     def test_is_what_the_quote_shows(self) -> None:
         book = a_book(seen(121 * SECOND), missing=(Missing(field=RATE, why="HTTP 503", venue="lighter", symbol="BTC"),))
         assert book.gap(LIGHTER, RATE) == Missing(field=RATE, why=STALE, venue="lighter", symbol="BTC")
+
+    @pytest.mark.parametrize(
+        ("next_funding_at", "why"),
+        [
+            (AS_OF - SECOND, "it is in the past"),
+            (AS_OF + 8 * HOUR + SECOND, "it is more than one interval ahead"),
+            (None, "its quote does not say"),
+        ],
+    )
+    def test_of_a_schedule_is_what_is_wrong_with_it(self, next_funding_at: datetime | None, why: str) -> None:
+        assert a_book(a_quote(next_funding_at=next_funding_at)).gap(LIGHTER, SCHEDULE) == Missing(
+            field=SCHEDULE, why=why, venue="lighter", symbol="BTC"
+        )
 
     def test_is_else_what_the_source_said(self) -> None:
         book = a_book(a_quote(), missing=(Missing(field=OPEN_INTEREST, why="HTTP 503", venue="lighter", symbol="BTC"),))

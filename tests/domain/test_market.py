@@ -1,4 +1,4 @@
-"""Quotes, what is missing and why, and how old is too old."""
+"""Quotes, and how old is too old."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rebalancer import Freshness, InputError, Missing, Quote, RateKind
+from rebalancer import Freshness, InputError, Quote, RateKind
 from rebalancer.domain.names import Market
 from rebalancer.testing import AS_OF, a_quote, a_rate
 
@@ -132,24 +132,6 @@ def test_a_quote_depends_neither_on_the_decimal_context_nor_on_the_time_zone() -
     assert '"open_interest_usd":"100000000000","volume_24h_usd":null,"mark_price":"98765.4321987654321"' in text
     assert '"observed_at":"2026-01-05T12:00:00Z"' in text
     assert Quote.model_validate_json(text).model_dump_json() == text
-
-
-@pytest.mark.parametrize(
-    ("missing", "text"),
-    [
-        (Missing(field="rate", why="HTTP 503"), "rate: HTTP 503"),
-        (Missing(field="rate", why="HTTP 503", venue="lighter"), "rate of lighter: HTTP 503"),
-        (Missing(field="rate", why="HTTP 503", symbol="BTC"), "rate of BTC: HTTP 503"),
-        (Missing(field="rate", why="HTTP 503", venue="lighter", symbol="BTC"), "rate of BTC on lighter: HTTP 503"),
-    ],
-)
-def test_what_is_missing_says_what_of_whom_and_why(missing: Missing, text: str) -> None:
-    assert str(missing) == text
-
-
-def test_a_reason_that_could_forge_a_log_line_is_refused() -> None:
-    with pytest.raises(InputError, match=r"^Missing: why: String should match pattern"):
-        Missing(field="rate", why="HTTP 503\n2026-01-05 all is well")
 
 
 def test_by_default_data_is_stale_after_two_checks_of_a_minute() -> None:

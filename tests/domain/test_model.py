@@ -23,11 +23,11 @@ CANARY = "hunter2 " * 3
 
 
 class Purse(Value):
-    """A value with a required, a derived and an optional field, and with something computed."""
+    """A value with fields that are required and some that are not, and with something computed."""
 
     owner: Symbol
     coins: Usd
-    label: Line = Field(default_factory=lambda data: f"the purse of {data['owner']}")
+    label: Line = "a purse"
     times_opened: Annotated[int, Field(ge=0)] = 0
 
     @cached_property
@@ -60,7 +60,7 @@ def test_a_refused_value_is_an_input_error_that_names_the_class_and_the_field() 
     assert isinstance(refused.value.__cause__, ValidationError)
 
 
-def test_every_refused_field_is_named_and_a_derived_one_is_not_blamed() -> None:
+def test_every_refused_field_is_named() -> None:
     with pytest.raises(InputError) as refused:
         Purse(owner="a b", times_opened=-1)  # type: ignore[call-arg]  # the mistake under test
     assert str(refused.value) == (
@@ -166,7 +166,7 @@ def test_pickling_keeps_the_fields_and_drops_what_was_computed() -> None:
     assert purse.twice == 10
     again = pickle.loads(pickle.dumps(purse))
     assert again == purse
-    assert vars(again) == {"owner": "ANN", "coins": Decimal(5), "label": "the purse of ANN", "times_opened": 0}
+    assert vars(again) == {"owner": "ANN", "coins": Decimal(5), "label": "a purse", "times_opened": 0}
     assert again.model_fields_set == {"owner", "coins"}
     assert again.twice == 10
 

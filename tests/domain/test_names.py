@@ -131,6 +131,9 @@ def test_pairs_sort_by_symbol_then_long_then_short() -> None:
     [
         ("FundingCliff", "FUNDING_CLIFF"),
         ("funding_cliff", "FUNDING_CLIFF"),
+        ("_FundingCliff", "FUNDING_CLIFF"),
+        ("__funding_cliff_", "FUNDING_CLIFF"),
+        ("XFlipX", "XFLIP_X"),
         ("Flip", "FLIP"),
         ("OIRatio2Big", "OIRATIO2_BIG"),
         ("xY", "X_Y"),

@@ -71,7 +71,7 @@ def test_the_book_knows_what_the_snapshot_has() -> None:
     assert snapshot.book.now == snapshot.now
     assert snapshot.book.gap(LIGHTER, "rate").why == "the quote is older than its limit"
     assert snapshot.book.gap(GRVT, "rate").why == "HTTP 503"
-    assert [candidate.pair for candidate in snapshot.book.ranked("ETH")] == [listed.pair]
+    assert [pair for _, pair in snapshot.book.ranked("ETH")] == [listed.pair]
     assert snapshot.book is snapshot.book
 
 

@@ -33,8 +33,8 @@ from rebalancer import (
     rule,
 )
 from rebalancer.rules.algebra import AllOf, AnyOf, Not, Qualified, Unless, held_back, qualify
-from rebalancer.rules.asking import ask, consult
-from rebalancer.rules.guard import Answer, Reply
+from rebalancer.rules.asking import ask
+from rebalancer.rules.guard import Answer, Reply, consult
 from rebalancer.testing import AS_OF, a_position, a_quote, a_snapshot
 
 CONTEXT = RuleContext(a_position(), a_snapshot())
@@ -279,7 +279,9 @@ def test_an_urgency_that_is_high_is_not_spared() -> None:
     assert ask(Proposes(urgency=Urgency.HIGH) & YOUNG, CONTEXT).outcome is Outcome.QUIET
 
 
-@pytest.mark.parametrize("spares", [CRITICAL & (YOUNG & YES), CRITICAL & (YES & YOUNG), CRITICAL & YOUNG & YES], ids=repr)
+@pytest.mark.parametrize(
+    "spares", [CRITICAL & (YOUNG & YES), CRITICAL & (YES & YOUNG), CRITICAL & YOUNG & YES], ids=repr
+)
 def test_a_minimum_hold_spares_a_critical_exit_inside_a_conjunction_too(spares: Rule) -> None:
     assert ask(spares, CONTEXT).outcome is Outcome.FIRED
 
@@ -313,20 +315,18 @@ def test_a_guard_distributes_over_the_rules_of_a_strategy() -> None:
 
 
 def test_a_conjunction_of_guards_distributes_as_well() -> None:
-    assert (CLOSES | OLD) & (YES & NO) == CombinedStrategy(CLOSES & YES & NO, OLD & YES & NO)
+    assert CombinedStrategy(CLOSES & YES & NO, OLD & YES & NO) == (CLOSES | OLD) & (YES & NO)
 
 
 def test_a_rule_distributes_over_the_rules_of_a_strategy() -> None:
-    assert (CLOSES | CRITICAL) & OLD == CombinedStrategy(CLOSES & OLD, CRITICAL & OLD)
+    assert CombinedStrategy(CLOSES & OLD, CRITICAL & OLD) == (CLOSES | CRITICAL) & OLD
 
 
 def test_a_strategy_on_the_right_qualifies_as_a_whole() -> None:
     assert ask(CLOSES & (TimeLimit() | OLD), CONTEXT) == PROPOSAL
     held = ask(CLOSES & (TimeLimit() | DivergenceFlip()), CONTEXT)
     assert held.held_back == (
-        HeldBack(
-            reason="MINE", guard="CombinedStrategy(TimeLimit(), DivergenceFlip())", why="none of its rules fires"
-        ),
+        HeldBack(reason="MINE", guard="CombinedStrategy(TimeLimit(), DivergenceFlip())", why="none of its rules fires"),
     )
 
 
@@ -341,10 +341,10 @@ def test_a_qualified_rule_is_called_as_its_rule() -> None:
 
 
 def test_qualified_rules_are_equal_if_rule_and_qualifier_are() -> None:
-    assert OLD & YOUNG == OLD & HeldFor(at_least=timedelta(hours=6))
+    assert OLD & HeldFor(at_least=timedelta(hours=6)) == OLD & YOUNG
     assert hash(OLD & YOUNG) == hash(OLD & HeldFor(at_least=timedelta(hours=6)))
     assert OLD & YOUNG != OLD & LONG_HELD
-    assert OLD & YOUNG != TimeLimit() & YOUNG
+    assert TimeLimit() & YOUNG != OLD & YOUNG
     assert OLD & YOUNG != OLD
 
 

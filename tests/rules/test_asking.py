@@ -6,17 +6,20 @@ from typing import Any
 import pytest
 
 from rebalancer import (
+    Action,
     BaseRule,
     CombinedStrategy,
     DivergenceFlip,
     Fact,
     Guard,
+    HeldBack,
     InputError,
     Missing,
     Needs,
     Outcome,
     Rule,
     RuleContext,
+    TargetFilter,
     TimeLimit,
     UndeclaredNeedError,
     UnknownValueError,
@@ -24,9 +27,9 @@ from rebalancer import (
     guard,
     rule,
 )
-from rebalancer.rules.asking import ask, consult, engine_context, signed
-from rebalancer.rules.guard import Answer, Reply
-from rebalancer.testing import a_position, a_snapshot
+from rebalancer.rules.asking import ask, engine_context, signed
+from rebalancer.rules.guard import Answer, Reply, consult
+from rebalancer.testing import a_position, a_snapshot, an_opportunity
 
 CONTEXT = RuleContext(a_position(), a_snapshot())
 GAP = Missing(field="rate", symbol="BTC", why="nobody knows")
@@ -163,7 +166,9 @@ class Needless(Unspeakable):
         raise RuntimeError
 
 
-@pytest.mark.parametrize("a_rule", [Nameless(), NamelessAndBroken(), Unspeakable(), WithoutCode()], ids=lambda a: type(a).__name__)
+@pytest.mark.parametrize(
+    "a_rule", [Nameless(), NamelessAndBroken(), Unspeakable(), WithoutCode()], ids=lambda a: type(a).__name__
+)
 def test_a_rule_without_a_usable_name_has_failed_under_its_class(a_rule: Rule) -> None:
     kind = type(a_rule).__name__
     assert ask(a_rule, CONTEXT) == Verdict(
@@ -175,7 +180,9 @@ def test_a_rule_whose_needs_raise_has_failed() -> None:
     assert ask(Needless(), CONTEXT).claim == f"{HERE}.Needless raised RuntimeError"
 
 
-@pytest.mark.parametrize("wrong", [broken, nonsense, greedy, WithoutCode(), Unspeakable()], ids=lambda a: type(a).__name__)
+@pytest.mark.parametrize(
+    "wrong", [broken, nonsense, greedy, WithoutCode(), Unspeakable()], ids=lambda a: type(a).__name__
+)
 def test_whatever_a_rule_does_the_others_still_decide(wrong: Rule) -> None:
     decision = CombinedStrategy(wrong, TimeLimit(max_age=CONTEXT.age)).decide(a_position(), a_snapshot())
     assert decision.reason == "TIME_LIMIT"
@@ -273,3 +280,36 @@ def test_a_verdict_that_breaks_its_own_rules_is_the_rules_failure() -> None:
         return Verdict.close_if(None, "nobody knows")  # type: ignore[arg-type]  # what the test is about
 
     assert ask(careless, CONTEXT).claim == f"{HERE}.careless raised {InputError.__name__}"
+
+
+@rule(needs=Needs(rates=False))
+def moves(ctx: RuleContext) -> Verdict:
+    return Verdict.switch(an_opportunity(), "it moves", Fact("gain", 1))
+
+
+@pytest.mark.parametrize(
+    ("targets", "position", "why"),
+    [
+        (TargetFilter(venues=("lighter",)), {}, "a venue is not allowed"),
+        (TargetFilter(blocked_symbols=("BTC",)), {}, "the symbol is blocked"),
+        (TargetFilter(taken=(an_opportunity().pair,)), {}, "another position holds the pair"),
+        (TargetFilter.ANY, {"long_dex": "paradex"}, "it is the pair that is held"),
+    ],
+)
+def test_a_switch_to_a_pair_that_may_not_be_opened_now_is_held_back(
+    targets: TargetFilter, position: dict[str, Any], why: str
+) -> None:
+    assert ask(moves, RuleContext(a_position(**position), a_snapshot(), targets)) == Verdict(
+        outcome=Outcome.QUIET,
+        claim="it moves",
+        rule="moves",
+        reason="MOVES",
+        facts=(Fact("gain", 1),),
+        held_back=(HeldBack(reason="MOVES", guard="TargetFilter", why=why),),
+    )
+
+
+def test_a_switch_to_a_pair_that_may_be_opened_stands() -> None:
+    allowed = TargetFilter(venues=("grvt", "paradex"))
+    verdict = ask(moves, RuleContext(a_position(), a_snapshot(), allowed))
+    assert (verdict.action, verdict.target, verdict.held_back) == (Action.SWITCH, an_opportunity(), ())

@@ -18,6 +18,7 @@ from rebalancer import (
     Outcome,
     ProfitErosion,
     Quote,
+    RateKind,
     RuleContext,
     TimeLimit,
     Urgency,
@@ -137,8 +138,8 @@ def test_a_leg_seen_before_the_opening_is_still_the_latest_after_it() -> None:
 
 
 def test_observations_that_could_not_be_evaluated_are_skipped() -> None:
-    """Four minutes ago the long leg had not been seen yet."""
-    prints = short(240, NEGATIVE), short(60, NEGATIVE), short(30, NEGATIVE), short(0, NEGATIVE)
+    """Five minutes ago the long leg had not been seen, and when it was, the short leg was stale."""
+    prints = short(300, NEGATIVE), short(60, NEGATIVE), short(30, NEGATIVE), short(0, NEGATIVE)
     assert said(*prints).outcome is Outcome.FIRED
     assert confirming(said(*prints[:1], *prints[2:])) == 2
 
@@ -167,7 +168,7 @@ def test_the_past_is_read_by_the_age_of_then() -> None:
 def test_the_past_is_read_under_the_freshness_of_now() -> None:
     old = FundingRate("-0.0002", timedelta(hours=8))
     settled = [
-        Quote(venue=venue, symbol="BTC", rate=old, observed_at=AS_OF - timedelta(hours=hours), kind="settled")
+        Quote(venue=venue, symbol="BTC", rate=old, observed_at=AS_OF - timedelta(hours=hours), kind=RateKind.SETTLED)
         for venue in ("grvt",)
         for hours in (4, 3, 0)
     ]

@@ -84,7 +84,7 @@ def test_a_continuous_leg_settles_never() -> None:
 
 def test_a_known_zero_is_zero() -> None:
     leg = a_context(a_quote("grvt", 0, open_interest_usd=0, volume_24h_usd=0)).short
-    assert (leg.rate, leg.open_interest_usd, leg.volume_24h_usd) == (0, 0, 0)
+    assert [leg.rate, leg.open_interest_usd, leg.volume_24h_usd] == [Decimal(0)] * 3
 
 
 READS: dict[str, Callable[[RuleContext], object]] = {
@@ -176,7 +176,8 @@ def test_what_was_not_declared_can_not_be_read(need: str, read: Callable[[RuleCo
         read(context.limited_to(NOTHING))
     assert undeclared.value.need == need
     assert str(undeclared.value) == f"this value needs Needs({need}=...): declare it in the rule's `needs`"
-    read(context.limited_to(Needs(**{"rates": False, need: 1})))
+    declared: dict[str, Any] = {"rates": False, need: 1}
+    read(context.limited_to(Needs(**declared)))
 
 
 def test_everything_may_be_read_in_a_context_without_declared_needs() -> None:

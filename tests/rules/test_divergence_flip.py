@@ -83,5 +83,5 @@ def test_its_reason_and_urgency_can_be_given() -> None:
 
 @pytest.mark.parametrize("margin", ["1.000000000001", "-1.000000000001", "0.0000000000001", "NaN"])
 def test_a_margin_beyond_its_bounds_or_off_the_grid_is_refused(margin: str) -> None:
-    with pytest.raises(InputError, match="^DivergenceFlip: margin: "):
+    with pytest.raises(InputError, match=r"^DivergenceFlip: margin: "):
         DivergenceFlip(margin=margin)

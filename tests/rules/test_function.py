@@ -17,9 +17,9 @@ from rebalancer import (
     guard,
     rule,
 )
-from rebalancer.rules.asking import ask, consult
+from rebalancer.rules.asking import ask
 from rebalancer.rules.function import FunctionGuard, FunctionRule
-from rebalancer.rules.guard import Answer, Reply
+from rebalancer.rules.guard import Answer, Reply, consult
 from rebalancer.testing import a_position, a_quote, a_snapshot
 
 CONTEXT = RuleContext(a_position(), a_snapshot(a_quote("lighter"), a_quote("grvt", open_interest_usd=100_000)))
@@ -123,9 +123,7 @@ def test_a_function_whose_name_makes_no_reason_code_is_refused(name: str) -> Non
     assert str(refused.value) == message
 
 
-@pytest.mark.parametrize(
-    ("name", "reason"), [("_thin_market", "THIN_MARKET"), ("x" * 64, "X" * 64), ("oi2", "OI2")]
-)
+@pytest.mark.parametrize(("name", "reason"), [("_thin_market", "THIN_MARKET"), ("x" * 64, "X" * 64), ("oi2", "OI2")])
 def test_any_other_name_makes_a_reason_code(name: str, reason: str) -> None:
     verdict = ask(rule(named(name)), CONTEXT)
     assert (verdict.rule, verdict.reason, verdict.outcome) == (name, reason, Outcome.QUIET)

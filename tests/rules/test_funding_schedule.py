@@ -44,9 +44,7 @@ def said(long: Quote, short: Quote, rule: FundingSchedule = ALWAYS) -> Verdict:
 
 
 def a_verdict(outcome: Outcome, claim: str, *facts: Fact, **more: Any) -> Verdict:
-    return Verdict(
-        outcome=outcome, claim=claim, rule="FundingSchedule", reason="PRE_FUNDING_EXIT", facts=facts, **more
-    )
+    return Verdict(outcome=outcome, claim=claim, rule="FundingSchedule", reason="PRE_FUNDING_EXIT", facts=facts, **more)
 
 
 def unknown_schedule(venue: str, why: str = "its quote does not say") -> Missing:
@@ -82,7 +80,7 @@ def test_a_settlement_in_one_second_closes() -> None:
 @pytest.mark.parametrize(("long", "short"), [(100, 28_000), (28_000, 100)])
 def test_the_leg_that_settles_earlier_counts(long: int, short: int) -> None:
     verdict = said(leg("lighter", long), leg("grvt", short))
-    assert (verdict.outcome, verdict.facts[0].value) == (Outcome.FIRED, 100)
+    assert (verdict.outcome, verdict.facts[0]) == (Outcome.FIRED, Fact("settles_in_seconds", 100, limit=WINDOW))
 
 
 @pytest.mark.parametrize("known", [1, 899])
@@ -227,7 +225,7 @@ def test_its_reason_and_urgency_can_be_given() -> None:
 
 
 def test_an_unknown_mode_or_an_empty_window_is_refused() -> None:
-    with pytest.raises(InputError, match="^FundingSchedule: mode: Input should be 'always' or 'when_paying'$"):
+    with pytest.raises(InputError, match=r"^FundingSchedule: mode: Input should be 'always' or 'when_paying'$"):
         FundingSchedule(mode="sometimes")  # type: ignore[arg-type]  # what the test is about
-    with pytest.raises(InputError, match="^FundingSchedule: window: a duration must be above 0$"):
+    with pytest.raises(InputError, match=r"^FundingSchedule: window: a duration must be above 0$"):
         FundingSchedule(window=timedelta(0))

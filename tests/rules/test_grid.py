@@ -139,9 +139,9 @@ def test_the_facts_are_made_of_the_values_that_were_read() -> None:
     assert ask(Thin(floor="0.000001"), RuleContext(a_position(), snapshot)) == Verdict.close(
         "it is thin", *facts, reason="THIN"
     ).model_copy(update={"rule": "Thin"})
-    assert ask(Thin(floor=0), RuleContext(a_position(), snapshot)) == Verdict.quiet("it is not thin", *facts).model_copy(
-        update={"rule": "Thin", "reason": "THIN"}
-    )
+    assert ask(Thin(floor=0), RuleContext(a_position(), snapshot)) == Verdict.quiet(
+        "it is not thin", *facts
+    ).model_copy(update={"rule": "Thin", "reason": "THIN"})
 
 
 def test_a_stated_rule_must_say_its_facts() -> None:

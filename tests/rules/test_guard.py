@@ -9,9 +9,8 @@ import pytest
 from rebalancer import Fact, Guard, HeldFor, InputError, Missing, Needs, Ratio, RuleContext, param
 from rebalancer.domain.times import Duration
 from rebalancer.rules.algebra import AllOf, AnyOf, Not
-from rebalancer.rules.asking import consult
 from rebalancer.rules.grid import Claims
-from rebalancer.rules.guard import Answer, GridGuard, Reply
+from rebalancer.rules.guard import Answer, GridGuard, Reply, consult
 from rebalancer.testing import a_position, a_quote, a_snapshot
 
 CONTEXT = RuleContext(a_position(), a_snapshot())
@@ -124,9 +123,7 @@ def deep(long_open_interest: int | None, *, age: int = 11) -> Answer:
     return Deep().answer(RuleContext(a_position(age=timedelta(seconds=age)), a_snapshot(*legs)))
 
 
-@pytest.mark.parametrize(
-    ("interest", "reply", "why"), [(5, Reply.YES, "deep enough"), (4, Reply.NO, "too thin")]
-)
+@pytest.mark.parametrize(("interest", "reply", "why"), [(5, Reply.YES, "deep enough"), (4, Reply.NO, "too thin")])
 def test_a_stated_guard_answers_what_its_functions_say(interest: int, reply: Reply, why: str) -> None:
     assert deep(interest) == Answer(reply, why, (Fact("long_open_interest_usd", interest, limit=5),))
 

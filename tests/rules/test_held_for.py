@@ -5,8 +5,7 @@ from datetime import timedelta
 import pytest
 
 from rebalancer import Fact, HeldFor, InputError, MarketSnapshot, Needs, RuleContext
-from rebalancer.rules.asking import consult
-from rebalancer.rules.guard import Answer, Reply
+from rebalancer.rules.guard import Answer, Reply, consult
 from rebalancer.testing import AS_OF, a_position
 
 FOUR_HOURS = HeldFor(at_least=timedelta(hours=4))
@@ -45,7 +44,7 @@ def test_it_reads_as_it_was_written() -> None:
 
 
 def test_the_minimum_must_be_given_and_above_zero() -> None:
-    with pytest.raises(InputError, match="^HeldFor: at_least: a duration must be above 0$"):
+    with pytest.raises(InputError, match=r"^HeldFor: at_least: a duration must be above 0$"):
         HeldFor(at_least=timedelta(0))
-    with pytest.raises(InputError, match="^HeldFor: at_least: Field required$"):
+    with pytest.raises(InputError, match=r"^HeldFor: at_least: Field required$"):
         HeldFor()  # type: ignore[call-arg]  # what the test is about

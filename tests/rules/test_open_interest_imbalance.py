@@ -114,7 +114,9 @@ UNSAID = [
 @pytest.mark.parametrize(
     ("long", "short", "missing"), [(None, 0, UNSAID[:1]), (1, None, UNSAID[1:]), (None, None, UNSAID)]
 )
-def test_an_unknown_side_is_not_evaluated_and_named(long: int | None, short: int | None, missing: list[Missing]) -> None:
+def test_an_unknown_side_is_not_evaluated_and_named(
+    long: int | None, short: int | None, missing: list[Missing]
+) -> None:
     assert said(long, short) == a_verdict(
         Outcome.NOT_EVALUATED, "a value that it reads is unknown", missing=tuple(missing)
     )
@@ -132,8 +134,9 @@ def test_its_reason_and_urgency_can_be_given() -> None:
 @pytest.mark.parametrize("name", ["max_ratio", "min_ratio"])
 @pytest.mark.parametrize("ratio", ["0", "90.000001", "-1"])
 def test_ratios_are_above_zero_and_at_most_ninety(name: str, ratio: str) -> None:
+    parameters: dict[str, Any] = {name: ratio}
     with pytest.raises(InputError, match=f"^OpenInterestImbalance: {name}: "):
-        OpenInterestImbalance(**{name: ratio})
+        OpenInterestImbalance(**parameters)
 
 
 def test_the_bounds_of_the_ratios_are_allowed() -> None:

@@ -65,9 +65,7 @@ def test_exactly_the_share_to_keep_holds() -> None:
         ("4", "0.000799999999", Outcome.FIRED),
     ],
 )
-def test_every_share_holds_exactly_and_closes_one_grid_step_below(
-    keep: str, divergence: str, outcome: Outcome
-) -> None:
+def test_every_share_holds_exactly_and_closes_one_grid_step_below(keep: str, divergence: str, outcome: Outcome) -> None:
     assert said(ProfitErosion(keep=keep), divergence=divergence).outcome is outcome
 
 
@@ -126,5 +124,5 @@ def test_its_reason_and_urgency_can_be_given() -> None:
 
 @pytest.mark.parametrize("keep", ["4.000001", "-0.000001", "0.1234567", float("inf"), True, None])
 def test_a_share_beyond_its_bounds_or_off_the_grid_is_refused(keep: Any) -> None:
-    with pytest.raises(InputError, match="^ProfitErosion: keep: "):
+    with pytest.raises(InputError, match=r"^ProfitErosion: keep: "):
         ProfitErosion(keep=keep)

@@ -5,8 +5,7 @@ from datetime import timedelta
 import pytest
 
 from rebalancer import Fact, InputError, Missing, Needs, Quote, RuleContext, SettlementDue
-from rebalancer.rules.asking import consult
-from rebalancer.rules.guard import Answer, Guard, Reply
+from rebalancer.rules.guard import Answer, Guard, Reply, consult
 from rebalancer.testing import AS_OF, a_position, a_quote, a_snapshot
 
 TEN_MINUTES = timedelta(minutes=10)
@@ -105,5 +104,5 @@ def test_it_holds_back_critical_verdicts_as_well() -> None:
 
 
 def test_a_limit_of_zero_is_refused() -> None:
-    with pytest.raises(InputError, match="^SettlementDue: within: a duration must be above 0$"):
+    with pytest.raises(InputError, match=r"^SettlementDue: within: a duration must be above 0$"):
         SettlementDue(within=timedelta(0))

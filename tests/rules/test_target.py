@@ -25,11 +25,11 @@ def gain(divergence: int, cost: int) -> int:
 
 def exhaustive(candidates: Sequence[Candidate], targets: TargetFilter, pricing: Pricing) -> Best | None:
     found = [
-        Best(candidate, pricing.cost(HELD, candidate.pair), gain(candidate.divergence, pricing.cost(HELD, candidate.pair)))
-        for candidate in candidates
-        if candidate.pair != HELD and targets.refusal(candidate.pair) is None
+        Best(divergence, pair, pricing.cost(HELD, pair), gain(divergence, pricing.cost(HELD, pair)))
+        for divergence, pair in candidates
+        if pair != HELD and targets.refusal(pair) is None
     ]
-    return min(found, key=lambda best: (-best.gain, best.candidate.pair), default=None)
+    return min(found, key=lambda best: (-best.gain, best.pair), default=None)
 
 
 def pruned(candidates: Sequence[Candidate], targets: TargetFilter, pricing: Pricing) -> Best | None:
@@ -37,7 +37,7 @@ def pruned(candidates: Sequence[Candidate], targets: TargetFilter, pricing: Pric
 
 
 def a_candidate(divergence: int, long: str, short: str, symbol: str = "BTC") -> Candidate:
-    return Candidate(divergence, Pair(symbol, long, short))
+    return divergence, Pair(symbol, long, short)
 
 
 pairs = st.builds(
@@ -46,7 +46,7 @@ pairs = st.builds(
     st.permutations(VENUES).map(lambda venues: venues[:2]),
 )
 books = st.dictionaries(pairs, st.integers(-6, 6), max_size=24).map(
-    lambda rates: [Candidate(divergence, pair) for pair, divergence in rates.items()]
+    lambda rates: [(divergence, pair) for pair, divergence in rates.items()]
 )
 filters = st.builds(
     TargetFilter,
@@ -72,7 +72,7 @@ def test_the_pruned_search_finds_what_asking_every_candidate_finds(
 
 def test_the_largest_gain_wins() -> None:
     candidates = [a_candidate(5, "lighter", "paradex"), a_candidate(6, "paradex", "grvt")]
-    assert pruned(candidates, ANY, Pricing.flat(4)) == Best(candidates[1], cost=4, gain=14)
+    assert pruned(candidates, ANY, Pricing.flat(4)) == Best(*candidates[1], cost=4, gain=14)
 
 
 @pytest.mark.parametrize(
@@ -85,30 +85,30 @@ def test_the_largest_gain_wins() -> None:
 )
 def test_equal_gains_go_by_symbol_then_long_then_short(first: Candidate, second: Candidate) -> None:
     for candidates in ([first, second], [second, first]):
-        assert pruned(candidates, ANY, Pricing.flat(0)) == Best(first, cost=0, gain=15)
+        assert pruned(candidates, ANY, Pricing.flat(0)) == Best(*first, cost=0, gain=15)
 
 
 def test_equal_gains_of_different_divergences_go_by_the_pair_too() -> None:
     dear, cheap = a_candidate(6, "lighter", "paradex"), a_candidate(5, "lighter", "aster")
     pricing = Pricing.by_leg(Costs(leg_bps=0, venues={"paradex": "3e-8"}))
-    assert pruned([dear, cheap], ANY, pricing) == Best(cheap, cost=0, gain=15)
+    assert pruned([dear, cheap], ANY, pricing) == Best(*cheap, cost=0, gain=15)
 
 
 def test_a_smaller_divergence_wins_by_what_it_saves() -> None:
     dear, cheap = a_candidate(7, "lighter", "paradex"), a_candidate(6, "lighter", "aster")
     pricing = Pricing.by_leg(Costs(leg_bps="1e-8", venues={"paradex": "9e-8"}))
-    assert pruned([dear, cheap], ANY, pricing) == Best(cheap, cost=2, gain=16)
+    assert pruned([dear, cheap], ANY, pricing) == Best(*cheap, cost=2, gain=16)
 
 
 def test_the_held_pair_is_passed_over_and_its_reverse_is_not() -> None:
-    held, reverse = Candidate(9, HELD), a_candidate(-9, "grvt", "lighter")
-    assert pruned([held, reverse], ANY, Pricing.flat(0)) == Best(reverse, cost=0, gain=-27)
+    held, reverse = (9, HELD), a_candidate(-9, "grvt", "lighter")
+    assert pruned([held, reverse], ANY, Pricing.flat(0)) == Best(*reverse, cost=0, gain=-27)
     assert pruned([held], ANY, Pricing.flat(0)) is None
 
 
 def test_a_refused_candidate_is_passed_over_for_the_next() -> None:
     first, second = a_candidate(6, "lighter", "paradex"), a_candidate(5, "lighter", "aster")
-    assert pruned([first, second], TargetFilter(taken=(first.pair,)), Pricing.flat(0)) == Best(second, cost=0, gain=15)
+    assert pruned([first, second], TargetFilter(taken=(first[1],)), Pricing.flat(0)) == Best(*second, cost=0, gain=15)
 
 
 def test_the_search_ends_where_even_the_cheapest_switch_would_gain_less() -> None:
@@ -120,8 +120,8 @@ def test_the_search_ends_where_even_the_cheapest_switch_would_gain_less() -> Non
 
     candidates = [a_candidate(divergence, "lighter", f"venue{divergence}") for divergence in (9, 8, 7, 6, 5)]
     best = best_target(candidates, HELD, ANY, gain, Pricing(price, 1))
-    assert best == Best(candidates[0], cost=4, gain=23)
-    assert asked == [candidates[0].pair, candidates[1].pair]
+    assert best == Best(*candidates[0], cost=4, gain=23)
+    assert asked == [candidates[0][1], candidates[1][1]]
 
 
 def test_a_flat_price_is_the_same_for_every_pair() -> None:

@@ -49,7 +49,7 @@ def test_one_second_less_than_the_limit_holds() -> None:
 
 def test_a_fraction_of_a_second_does_not_make_the_position_older_or_younger() -> None:
     verdict = said(TimeLimit(max_age=timedelta(seconds=10)), age=timedelta(seconds=9, milliseconds=1))
-    assert (verdict.outcome, verdict.facts[0].value) == (Outcome.FIRED, 10)
+    assert (verdict.outcome, verdict.facts[0]) == (Outcome.FIRED, Fact("age_seconds", 10, limit=10))
 
 
 def test_a_position_that_opens_after_now_has_age_zero() -> None:
@@ -68,5 +68,5 @@ def test_its_reason_and_urgency_can_be_given() -> None:
 
 @pytest.mark.parametrize("max_age", [timedelta(0), timedelta(seconds=-1), timedelta(seconds=1.5)])
 def test_a_limit_that_is_not_a_positive_number_of_seconds_is_refused(max_age: timedelta) -> None:
-    with pytest.raises(InputError, match="^TimeLimit: max_age: "):
+    with pytest.raises(InputError, match=r"^TimeLimit: max_age: "):
         TimeLimit(max_age=max_age)

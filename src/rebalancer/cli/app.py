@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from errno import EPIPE
 from pathlib import Path
 from typing import Annotated, TextIO
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from .. import __version__, presets
 from ..costs import Costs
@@ -41,15 +43,22 @@ def _clear_errors() -> Iterator[None]:
     try:
         yield
     except RebalancerError as error:
-        Console(stderr=True, highlight=False).print(f"[bold red]error:[/] {_escaped(str(error))}", soft_wrap=True)
+        _say_error(str(error))
+        raise typer.Exit(1) from error
+    except OSError as error:
+        if error.errno == EPIPE:
+            raise  # typer ends quietly when nobody reads on
+        _say_error(f"writing failed: {error.strerror}")
         raise typer.Exit(1) from error
 
 
-def _escaped(text: str) -> str:
-    """Text in which nothing is markup."""
-    from rich.markup import escape
+def _say_error(what: str) -> None:
+    Console(stderr=True).print(Text("error: ", style="bold red").append(what, style="not bold default"), soft_wrap=True)
 
-    return escape(text)
+
+def _console() -> Console:
+    """Standard output, where a symbol such as A:B:C is not an emoji."""
+    return Console(highlight=False, emoji=False)
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001  # typer calls it with the flag
@@ -72,13 +81,13 @@ def common(
 def demo() -> None:
     """Explain one decision of each rule, then replay a sample history. Offline, in seconds."""
     with _clear_errors():
-        demonstration.run(Console(highlight=False))
+        demonstration.run(_console())
 
 
 @app.command(name="presets")
 def list_presets() -> None:
     """Print the presets: their rules in order of priority, with every number and its unit."""
-    render.presets(Console(highlight=False))
+    render.presets(_console())
 
 
 @app.command()
@@ -115,6 +124,8 @@ def replay(
     with _clear_errors(), ExitStack() as files:
         if all_ticks and decisions is None:
             raise InputError("--all writes to the decision log: give --decisions FILE too")
+        if json is not None and json == decisions:
+            raise InputError("--json and --decisions need two files")
         costs = Costs.flat(leg_bps=leg_bps)
         strategy = presets.named(preset, costs=costs)
         chosen = FundingHistory.read(history).select(symbols=_names(symbols), venues=_names(venues))
@@ -139,7 +150,7 @@ def replay(
         if report_file is not None:
             report_file.write(report.model_dump_json(indent=2) + "\n")
         if sys.stdout not in (log, report_file):
-            render.report(Console(highlight=False), report, title=f"{preset} on {history.name}")
+            render.report(_console(), report, title=f"{preset} on {history.name}")
 
 
 def _progress() -> Progress:

@@ -23,7 +23,7 @@ from ..rules.open_interest_imbalance import OpenInterestImbalance
 from ..rules.profit_erosion import ProfitErosion
 from ..rules.time_limit import TimeLimit
 from ..testing import AS_OF, a_position, a_quote, a_snapshot, sample_history
-from .render import LITERAL, bps, table
+from .render import LITERAL, UNITS, bps, table
 
 LEG_BPS = 2
 
@@ -31,7 +31,7 @@ LEG_BPS = 2
 def run(console: Console) -> None:
     """Everything, in a few seconds and without a network."""
     console.print(Text("Seven strategies, one decision each", style="bold"))
-    console.print("The position is long BTC on lighter and short on grvt, opened at a divergence of 2 bp per 8 h.\n")
+    console.print("The position: long BTC on lighter, short on grvt, opened at 2 bp per 8 h.\n")
     for story, decision in decisions():
         console.print(Line(Text(story), align="left", style="dim"))
         console.print(Text(decision.explain()), soft_wrap=True)
@@ -75,7 +75,7 @@ def _decided(rule: Rule, *quotes: Quote, age: timedelta = timedelta(hours=5)) ->
 def _replays(console: Console) -> None:
     history, costs = sample_history(), Costs.flat(leg_bps=LEG_BPS)
     console.print(Text("A replay: sixty days of a made-up history, 4 symbols on 4 venues", style="bold"))
-    console.print(f"A leg trade costs {LEG_BPS} bp. Figures are bp of one leg's notional, summed over symbols.\n")
+    console.print(f"A leg trade costs {LEG_BPS} bp. {UNITS}\n", soft_wrap=True)
     figures = table("preset", "trades", "funding", "costs", "net", "hold-through")
     for name in presets.NAMED:
         found = replay(presets.named(name, costs=costs), history, costs=costs)

@@ -22,6 +22,7 @@ from ..rules.base import BaseRule
 PURE = ("keep", "max_ratio", "min_ratio")
 """The parameters that are pure ratios; the other decimals are fractions of notional."""
 
+UNITS = "Figures: bp of one leg's notional, summed over symbols."
 LITERAL = (
     "These presets act on raw rates, and so on noise: on real histories they pay more in costs than they earn. "
     "Compare net with hold-through before trusting one."
@@ -43,7 +44,7 @@ def report(console: Console, found: ReplayReport, *, title: str) -> None:
         f"{found.rows:,} rows, {len(found.symbols)} symbols on {', '.join(found.venues)}.",
         soft_wrap=True,
     )
-    console.print(f"{_costs(found.costs)}. Figures are bp of one leg's notional, summed over symbols.\n")
+    console.print(f"{_costs(found.costs)}. {UNITS}\n", soft_wrap=True)
     console.print(_summary(found))
     console.print(_reasons(found))
     console.print(_symbols(found))

@@ -10,21 +10,14 @@ from itertools import permutations
 from operator import itemgetter
 
 from .funding import RateKind, divergence
-from .market import Freshness, Missing, Quote
+from .market import Freshness, Quote
+from .missing import OPPORTUNITIES, RATE, SCHEDULE, Missing
 from .names import Market, Pair
 from .opportunity import Opportunity
 from .times import epoch_seconds, seconds
 
 NEVER = 1 << 40
 """Seconds until the next settlement of a leg that accrues continuously, and so never settles."""
-
-RATE = "rate"
-SCHEDULE = "next funding time"
-OPEN_INTEREST = "open interest"
-VOLUME = "volume"
-MARK_PRICE = "mark price"
-OPPORTUNITIES = "opportunities"
-ENTRY_EDGE = "entry edge"
 
 
 Candidate = tuple[int, Pair]
@@ -127,16 +120,17 @@ class PairReading:
         self.short = short
         self.skewed = _skewed(long.quote, short.quote, max_skew)
         self.divergence = _divergence(long, short, skewed=self.skewed)
-        self.settles_in = _earlier(long.settles_in, short.settles_in)
-        self.both_scheduled = int(long.settles_in is not None and short.settles_in is not None)
-        self.net_payment = _net_payment(long, short)
+        long_in, short_in = long.settles_in, short.settles_in
+        self.settles_in = _earlier(long_in, short_in)
+        self.both_scheduled = int(long_in is not None and short_in is not None)
+        self.net_payment = _net_payment(long, short, long_in, short_in)
         self.long_open_interest = long.open_interest
         self.short_open_interest = short.open_interest
 
 
 def _skewed(long: Quote | None, short: Quote | None, max_skew: int) -> bool:
     """Whether two live legs were seen too far apart in time to be compared; a settled leg is comparable with any."""
-    if long is None or short is None or RateKind.SETTLED in (long.kind, short.kind):
+    if long is None or short is None or long.kind is RateKind.SETTLED or short.kind is RateKind.SETTLED:
         return False
     return abs(long.observed_epoch - short.observed_epoch) > max_skew
 
@@ -154,16 +148,15 @@ def _earlier(long: int | None, short: int | None) -> int | None:
     return min(long, short)
 
 
-def _net_payment(long: Leg, short: Leg) -> int | None:
+def _net_payment(long: Leg, short: Leg, long_in: int | None, short_in: int | None) -> int | None:
     """What the position receives at its next settlement, in grid steps x seconds: rate per 8 h x payment interval.
 
     Both legs pay if they settle at the same instant. None unless both schedules and both rates are known.
     """
-    if long.settles_in is None or short.settles_in is None or long.rate is None or short.rate is None:
+    if long_in is None or short_in is None or long.rate is None or short.rate is None:
         return None
-    earlier = min(long.settles_in, short.settles_in)
-    received = short.rate * short.pays_every if short.settles_in == earlier else 0
-    paid = long.rate * long.pays_every if long.settles_in == earlier else 0
+    received = short.rate * short.pays_every if short_in <= long_in else 0
+    paid = long.rate * long.pays_every if long_in <= short_in else 0
     return received - paid
 
 
@@ -223,11 +216,10 @@ class Book(dict[Pair, PairReading]):
         """The candidates that follow from the quotes, in order of (symbol, long, short)."""
         for name in sorted(self._symbols) if symbol is None else (symbol,):
             legs = [self.leg(market) for market in sorted(self._symbols.get(name, ()))]
-            known = [leg for leg in legs if leg.rate is not None]
-            for long, short in permutations(known, 2):
-                difference = _divergence(long, short, skewed=_skewed(long.quote, short.quote, self._max_skew))
-                if difference is not None:
-                    yield difference, Pair(name, long.market.venue, short.market.venue)
+            known = [(leg.rate, leg.market.venue, leg.quote) for leg in legs if leg.rate is not None]
+            for (long_rate, long, long_quote), (short_rate, short, short_quote) in permutations(known, 2):
+                if not _skewed(long_quote, short_quote, self._max_skew):
+                    yield divergence(long_rate, short_rate), Pair(name, long, short)
 
     def _unquoted(self, symbol: str | None, known: set[Pair]) -> Iterator[Candidate]:
         """The candidates that a service listed and the quotes do not know."""

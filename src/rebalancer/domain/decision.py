@@ -2,54 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from datetime import datetime
-from typing import Any, NamedTuple, NoReturn
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from pydantic_core import from_json
 
 from ..errors import InputError
-from .explain import explain
-from .funding import RateKind
-from .model import Value
-from .names import Line, ReasonCode, Symbol, Venue
-from .numbers import OptionalRate
-from .opportunity import Opportunity
-from .targets import TargetFilter
-from .times import Instant
-from .verdict import Action, Fact, HeldBack, Outcome, Urgency, Verdict
+from .verdict import Action, Urgency
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from uuid import UUID
 
-class LegRecord(Value):
-    """A leg as it was seen: its rate per 8 h (None: unknown) and the age in seconds of its quote (None: no quote)."""
-
-    venue: Venue
-    rate: OptionalRate
-    age_seconds: int | None
-    kind: RateKind | None
-    origin: Line | None
-
-
-class DecisionRecord(Value):
-    """All that is kept of a decision; see `RebalanceDecision` for what the fields mean."""
-
-    as_of: Instant
-    position_id: UUID
-    position_version: int
-    symbol: Symbol
-    long: LegRecord
-    short: LegRecord
-    action: Action
-    reason: ReasonCode | None
-    target: Opportunity | None
-    urgency: Urgency
-    complete: bool
-    verdicts: tuple[Verdict, ...]
-    held_back: tuple[HeldBack, ...]
-    warnings: tuple[Fact, ...]
-    targets: TargetFilter
+    from .opportunity import Opportunity
+    from .record import DecisionRecord
+    from .verdict import Fact, HeldBack, Verdict
 
 
 class Head(NamedTuple):
@@ -147,7 +114,7 @@ class RebalanceDecision:
     @property
     def decided_by(self) -> Verdict | None:
         """The verdict that decided; None on HOLD."""
-        return deciding(self.record)
+        return self.record.decided_by
 
     @property
     def reopen_after(self) -> datetime | None:
@@ -158,20 +125,23 @@ class RebalanceDecision:
     @property
     def id(self) -> UUID:
         """The first 128 bits of the SHA-256 of the canonical JSON."""
-        return _identity(self.record.model_dump_json())
+        return self.record.id
 
     def explain(self) -> str:
         """The decision in words: the rule, its numbers against their limits, the data's age, what the others said."""
-        return explain(self.record, deciding(self.record))
+        from .explain import explain  # only a decision that is read needs the words
+
+        return explain(self.record)
 
     def model_dump_json(self) -> str:
         """Canonical JSON, `id` first; the same bytes after any number of round trips."""
-        body = self.record.model_dump_json()
-        return f'{{"id":"{_identity(body)}",{body[1:]}'
+        return f'{{"id":"{self.id}",{self.record.model_dump_json()[1:]}'
 
     @classmethod
     def model_validate_json(cls, json_data: str | bytes) -> RebalanceDecision:
         """The decision that `model_dump_json` wrote; InputError if it is not one or was changed since."""
+        from .record import DecisionRecord  # only a record that is read needs its model
+
         try:
             fields = from_json(json_data)
         except ValueError as error:
@@ -216,12 +186,3 @@ def deferred(head: Head, state: tuple[Any, ...]) -> RebalanceDecision:
     _set_head(decision, head)
     _set_state(decision, state)
     return decision
-
-
-def deciding(record: DecisionRecord) -> Verdict | None:
-    """The verdict that decided: the first that fired."""
-    return next((verdict for verdict in record.verdicts if verdict.outcome is Outcome.FIRED), None)
-
-
-def _identity(canonical: str) -> UUID:
-    return UUID(bytes=hashlib.sha256(canonical.encode()).digest()[:16])

@@ -10,7 +10,7 @@ from .numbers import FRACTION_PLACES, plain, to_grid
 from .verdict import Fact, Outcome, Verdict
 
 if TYPE_CHECKING:
-    from .decision import DecisionRecord, LegRecord
+    from .record import DecisionRecord, LegRecord
 
 _FRACTIONS = ("divergence", "rate", "margin", "gain", "cost", "improvement")
 _OUTCOMES = {
@@ -79,7 +79,8 @@ def _leg(side: str, leg: LegRecord) -> str:
     return f"{side} {leg.venue}: {value}, {leg.kind}, {age}" + (f", from {leg.origin}" if leg.origin else "")
 
 
-def _lines(record: DecisionRecord, deciding: Verdict | None) -> Iterator[str]:
+def _lines(record: DecisionRecord) -> Iterator[str]:
+    deciding = record.decided_by
     pair = f"{record.symbol} long {record.long.venue} / short {record.short.venue}"
     because = f": {record.reason}" if record.reason else ""
     urgent = f" ({record.urgency})" if record.reason else ""
@@ -108,6 +109,6 @@ def _lines(record: DecisionRecord, deciding: Verdict | None) -> Iterator[str]:
             yield from (f"    {line}" for line in verdict(one))
 
 
-def explain(record: DecisionRecord, deciding: Verdict | None) -> str:
+def explain(record: DecisionRecord) -> str:
     """The whole decision as text of several lines."""
-    return "\n".join(_lines(record, deciding))
+    return "\n".join(_lines(record))

@@ -1,4 +1,4 @@
-"""A market as it was seen: quotes, what is missing and why, and how old is too old."""
+"""A market as it was seen: quotes, and how old is too old."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .funding import FundingRate, RateKind
-from .model import Value
+from .model import DERIVED, Value
 from .names import Line, Market, Symbol, Venue
 from .numbers import UNKNOWN, OptionalPositive, OptionalWholeUsd
 from .times import Duration, DurationOrZero, Instant, epoch_seconds, seconds
@@ -27,12 +27,18 @@ class Quote(Value):
     rate: FundingRate
     observed_at: Instant
     kind: RateKind = RateKind.INDICATIVE
-    pays_every: DurationOrZero = Field(default_factory=lambda data: data["rate"].interval)
+    pays_every: DurationOrZero = DERIVED
     next_funding_at: Instant | None = None
     open_interest_usd: OptionalWholeUsd = UNKNOWN
     volume_24h_usd: OptionalWholeUsd = UNKNOWN
     mark_price: OptionalPositive = UNKNOWN
     origin: Line | None = None
+
+    @model_validator(mode="after")
+    def _derive(self) -> Quote:
+        if self.pays_every is DERIVED:
+            self.__dict__["pays_every"] = self.rate.interval
+        return self
 
     @cached_property
     def market(self) -> Market:
@@ -53,19 +59,6 @@ class Quote(Value):
     def observed_epoch(self) -> int:
         """When it was seen, in whole seconds since 1970-01-01 UTC."""
         return epoch_seconds(self.observed_at)
-
-
-class Missing(Value):
-    """A `field` of a market (or of a whole symbol, without `venue`) that is unknown, and `why`."""
-
-    field: Line
-    why: Line
-    venue: Venue | None = None
-    symbol: Symbol | None = None
-
-    def __str__(self) -> str:
-        where = " on ".join(name for name in (self.symbol, self.venue) if name)
-        return f"{self.field} of {where}: {self.why}" if where else f"{self.field}: {self.why}"
 
 
 class Freshness(Value):

@@ -9,6 +9,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..errors import InputError
 
+DERIVED: Any = None
+"""The default of a field that its model derives from the others. (A default factory is no place for it: whether and
+with what pydantic calls one after another field was refused depends on its version.)"""
+
 
 class Value(BaseModel):
     """A frozen value. Two with equal fields are equal; copies are validated; errors never repeat the input."""

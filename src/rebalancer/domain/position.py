@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID, uuid5
 
 from pydantic import Field, model_validator
 
 from ..errors import InputError
 from .funding import divergence
-from .model import Value
+from .model import DERIVED, Value
 from .names import Line, Pair, ReasonCode, Symbol, Venue
 from .numbers import (
     FRACTION_PLACES,
@@ -43,17 +43,6 @@ class PositionStatus(StrEnum):
     CLOSED = "closed"
 
 
-def _entry_divergence(data: dict[str, Any]) -> Any:
-    """short - long of the entry rates that were validated before."""
-    long_rate, short_rate = (to_grid(data[name], FRACTION_PLACES) for name in ("entry_long_rate", "entry_short_rate"))
-    return fraction(divergence(long_rate, short_rate))
-
-
-def _identity(data: dict[str, Any]) -> UUID:
-    """An id that the same position gets in every process."""
-    return uuid5(_NAMESPACE, "|".join((data["symbol"], data["long_dex"], data["short_dex"], str(data["opened_at"]))))
-
-
 class Position(Value):
     """Long `symbol` on `long_dex`, short the same on `short_dex`, `size_usd` of notional on each leg.
 
@@ -69,9 +58,9 @@ class Position(Value):
     size_usd: Notional
     entry_long_rate: Rate
     entry_short_rate: Rate
-    entry_divergence: Divergence = Field(default_factory=_entry_divergence)
+    entry_divergence: Divergence = DERIVED
     opened_at: Instant
-    id: UUID = Field(default_factory=_identity)
+    id: UUID = DERIVED
     status: PositionStatus = PositionStatus.OPEN
     attention: Line | None = None
     then: Opportunity | None = None
@@ -94,6 +83,22 @@ class Position(Value):
             raise InputError("long_dex and short_dex must be two venues")
         return self
 
+    @model_validator(mode="after")
+    def _derive(self) -> Position:
+        if self.entry_divergence is DERIVED:
+            self.__dict__["entry_divergence"] = fraction(self._rates_apart())
+        if self.id is DERIVED:  # the same position gets the same id in every process
+            name = "|".join((self.symbol, self.long_dex, self.short_dex, str(self.opened_at)))
+            self.__dict__["id"] = uuid5(_NAMESPACE, name)
+        return self
+
+    def _rates_apart(self) -> int:
+        """short - long of the entry rates, in grid steps."""
+        long_rate, short_rate = (
+            to_grid(rate, FRACTION_PLACES) for rate in (self.entry_long_rate, self.entry_short_rate)
+        )
+        return divergence(long_rate, short_rate)
+
     @cached_property
     def pair(self) -> Pair:
         """The directed pair that is held."""
@@ -112,7 +117,4 @@ class Position(Value):
     @cached_property
     def entry_gap(self) -> int:
         """How far the entry divergence is from the two entry rates, in grid steps; see `ENTRY_TOLERANCE`."""
-        long_rate, short_rate = (
-            to_grid(rate, FRACTION_PLACES) for rate in (self.entry_long_rate, self.entry_short_rate)
-        )
-        return abs(self.entry_steps - divergence(long_rate, short_rate))
+        return abs(self.entry_steps - self._rates_apart())

@@ -12,7 +12,8 @@ from pydantic import Field, model_validator
 from ..errors import InputError
 from .book import Book
 from .funding import FundingRate
-from .market import Freshness, Missing, Quote
+from .market import Freshness, Quote
+from .missing import Missing
 from .model import Value
 from .names import Market
 from .opportunity import Opportunity

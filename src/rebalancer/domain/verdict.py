@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import model_validator
 
 from ..errors import InputError
-from .market import Missing
+from .missing import Missing
 from .model import Value
 from .names import Line, ReasonCode
 from .numbers import UNKNOWN, Exact, Number, OptionalExact

@@ -35,6 +35,8 @@ KINDS = {
     "indicative_hour_mean": RateKind.INDICATIVE,
 }
 MAX_INTEREST = Decimal(10**11)
+YEAR_2200 = 7_258_118_400
+"""Its epoch seconds. Times are from 1970 up to then: one wrong digit of a year would make centuries of ticks."""
 
 Cells = Sequence[Any]
 
@@ -59,7 +61,7 @@ def read_history(path: str | os.PathLike[str]) -> FundingHistory:
 
 def _parquet(file: Path) -> tuple[Sequence[str], Iterator[Cells]]:
     try:
-        from pyarrow import ArrowException
+        from pyarrow import ArrowException, types
         from pyarrow.parquet import ParquetFile
     except ImportError as error:
         raise MissingExtraError("reading Parquet", extra="replay") from error
@@ -67,18 +69,41 @@ def _parquet(file: Path) -> tuple[Sequence[str], Iterator[Cells]]:
         table = ParquetFile(file)
     except ArrowException as error:
         raise HistoryError(f"{file.name} is not a Parquet file") from error
-    header = table.schema_arrow.names
-    return header, (
-        tuple(cells) for batch in table.iter_batches() for cells in zip(*batch.to_pydict().values(), strict=True)
-    )
+    for column in table.schema_arrow:
+        if column.name in (*REQUIRED, *OPTIONAL) and types.is_nested(column.type):
+            raise HistoryError(f"the column {column.name} has lists or structures in its cells")
+    return table.schema_arrow.names, _parquet_rows(table, file)
+
+
+def _parquet_rows(table: Any, file: Path) -> Iterator[Cells]:
+    try:
+        for batch in table.iter_batches():
+            yield from zip(*map(_parquet_cells, batch.columns), strict=True)
+    except (ValueError, OverflowError) as error:  # pyarrow's own errors are ValueErrors
+        raise HistoryError(f"{file.name} is damaged, or has a column of an unusual type") from error
+
+
+def _parquet_cells(column: Any) -> list[Any]:
+    """A column's cells; times to the microsecond, since Python's have no nanoseconds."""
+    from pyarrow import timestamp, types
+
+    if types.is_timestamp(column.type):
+        column = column.cast(timestamp("us", column.type.tz), safe=False)
+    cells: list[Any] = column.to_pylist()
+    return cells
 
 
 def history_of(header: Sequence[str], lines: Iterable[Cells], *, first_row: int) -> FundingHistory:
     """The history that a header and its rows stand for; rows are counted from `first_row`."""
-    place = {name.strip().lstrip("\ufeff"): number for number, name in enumerate(header)}
+    names = [name.strip().lstrip("\ufeff") for name in header]
+    place = {name: number for number, name in enumerate(names)}
+    head = first_row - 1 or None
     for name in REQUIRED:
         if name not in place:
-            raise HistoryError(f"there is no column {name}{suggestion(name, tuple(place))}", row=first_row - 1)
+            raise HistoryError(f"there is no column {name}{suggestion(name, names)}", row=head)
+    for name in (*REQUIRED, *OPTIONAL):
+        if names.count(name) > 1:
+            raise HistoryError(f"there are two columns {name}", row=head)
     parse = _Parser(place, width=len(header))
     found: dict[Market, dict[int, Row]] = {}
     kinds: dict[Market, RateKind] = {}
@@ -160,7 +185,10 @@ def _optional(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _at(cell: Any) -> int:
-    return epoch_seconds(read_instant(cell))
+    at = epoch_seconds(read_instant(cell))
+    if not 0 <= at < YEAR_2200:
+        raise InputError("must be from 1970 to 2199")
+    return at
 
 
 def _value(cell: Any) -> int:

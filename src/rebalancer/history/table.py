@@ -16,6 +16,9 @@ from ..domain.numbers import EIGHT_HOURS, divide_half_even, fraction
 from ..domain.times import from_epoch
 from ..errors import HistoryError, suggestion
 
+SHOWN = 30
+"""How many of a history's names an error lists."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -133,8 +136,12 @@ class FundingHistory:
 
         Raises HistoryError for a name that the history does not have, suggesting the nearest.
         """
-        wanted_symbols = _known([read_symbol(name) for name in symbols], self.symbols) if symbols else self.symbols
-        wanted_venues = _known([read_venue(name) for name in venues], self.venues) if venues else self.venues
+        wanted_symbols = (
+            _known([read_symbol(name) for name in symbols], self.symbols) if symbols is not None else self.symbols
+        )
+        wanted_venues = (
+            _known([read_venue(name) for name in venues], self.venues) if venues is not None else self.venues
+        )
         chosen = tuple(
             series
             for series in self.series
@@ -159,5 +166,7 @@ class FundingHistory:
 def _known(wanted: Collection[str], there: tuple[str, ...]) -> Collection[str]:
     for name in wanted:
         if name not in there:
-            raise HistoryError(f"the history has no {name}{suggestion(name, there)}; it has {', '.join(there)}")
+            more = f" and {len(there) - SHOWN} more" if len(there) > SHOWN else ""
+            listed = ", ".join(there[:SHOWN]) + more
+            raise HistoryError(f"the history has no {name}{suggestion(name, there)}; it has {listed}")
     return wanted

@@ -68,19 +68,25 @@ class Ledger:
 
     def __post_init__(self) -> None:
         self.accounts = {symbol: Account() for symbol in self.history.symbols}
-        self._ends = {series.market: series.rows[-1].at for series in self.history.series}
+        for series in self.history.series:
+            last = series.rows[-1]
+            if last.at + last.interval <= self.history.end:  # else its next row is not due within the history
+                self._ends[series.market] = last.at
 
-    def settle(self, tick: Tick, *, every: int) -> None:
-        """Pay the slots what was settled up to the tick, and count the time in which only one leg still traded."""
+    def settle(self, tick: Tick) -> None:
+        """Pay the slots what was settled up to the tick."""
         for series, row in tick.rows:
             slot = self.slots.get(series.market.symbol)
             if slot is not None:
                 amount = paid(slot.pair, series, row)
                 slot.funding += amount
                 self.accounts[slot.pair.symbol].funding += amount
+
+    def wait(self, tick: Tick, *, every: int) -> None:
+        """Count the time since the tick before: with a position, and with one of which only one leg still traded."""
         for symbol, slot in self.slots.items():
             self.accounts[symbol].held += every
-            ended = [self._ends[market] < tick.at for market in (slot.pair.long, slot.pair.short)]
+            ended = [self._ends.get(market, tick.at) < tick.at for market in (slot.pair.long, slot.pair.short)]
             if ended.count(True) == 1:
                 self.accounts[symbol].lone += every
 

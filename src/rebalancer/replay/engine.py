@@ -54,8 +54,9 @@ def replay(
     entry = entry or EntryPolicy.matching(strategy)
     for number, tick in enumerate(feed, start=1):
         if baseline is not None:
-            ledger.settle(tick, every=seconds(every))
+            ledger.settle(tick)
             baseline.take(tick)
+        ledger.wait(tick, every=seconds(every))
         _trade(strategy, entry, ledger, tick, everywhere=needs.all_symbols, holds=holds)
         if progress is not None:
             progress(number, len(feed))
@@ -72,9 +73,10 @@ def _trade(
     strategy: CombinedStrategy, entry: EntryPolicy, ledger: Ledger, tick: Tick, *, everywhere: bool, holds: bool
 ) -> None:
     """Decide what is open, then offer what was flat before."""
-    flat = [symbol for symbol in ledger.accounts if symbol not in ledger.slots]
-    for symbol, slot in sorted(ledger.slots.items()):
-        others = tuple(sorted(ledger.slots.keys() - {symbol})) if everywhere else ()
+    before = dict(sorted(ledger.slots.items()))
+    flat = [symbol for symbol in ledger.accounts if symbol not in before]
+    for symbol, slot in before.items():
+        others = tuple(sorted((before.keys() | ledger.slots.keys()) - {symbol})) if everywhere else ()
         targets = TargetFilter(blocked_symbols=others) if others else TargetFilter.ANY
         decision = strategy.decide(slot.position, tick.snapshot, targets=targets)
         if decision.action is Action.CLOSE:

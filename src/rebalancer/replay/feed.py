@@ -7,18 +7,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ..domain.book import RATE
-from ..domain.market import Freshness, Missing, Quote
+from ..domain.market import Freshness, Quote
+from ..domain.missing import RATE, Missing
 from ..domain.names import Market
 from ..domain.snapshot import MarketSnapshot
-from ..domain.times import from_epoch
+from ..domain.times import SECOND, from_epoch
 from ..history.table import FundingHistory, Row, Series
 
 MAX_INTERVALS = 2
 """A rate older than this many of its intervals is unknown."""
 
 _ANY_AGE = timedelta(days=36_500)
-_FRESHNESS = Freshness(max_age=_ANY_AGE, max_skew=_ANY_AGE)  # the feed itself drops what is too old
+_SETTLED = Freshness(max_age=SECOND, max_intervals=MAX_INTERVALS)  # also for the past that a rule asks about
+_LIVE = Freshness(max_age=_ANY_AGE, max_skew=_ANY_AGE)  # the feed itself drops what is too old
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Feed:
         self._history = history
         self.every = every
         self._observations = observations
+        self._freshness = _SETTLED if history.settled else _LIVE
         self.first = -(-history.start // every) * every
         self.last = -(-history.end // every) * every
 
@@ -76,7 +78,7 @@ class Feed:
             quotes=tuple(fresh),
             missing=tuple(missing),
             observations=tuple(quote for quotes in past.values() for quote in quotes),
-            freshness=_FRESHNESS,
+            freshness=self._freshness,
         )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ..domain.needs import Needs
 from ..domain.verdict import Action, HeldBack, Outcome, Urgency, Verdict
-from .asking import ask, consult
+from .asking import ask
 from .base import Composable, Rule, is_rule
 from .context import RuleContext
-from .guard import Answer, Guard, Reply
+from .guard import Answer, Guard, Reply, consult
 
 
 class AllOf(Guard):

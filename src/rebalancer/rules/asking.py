@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Context, DivisionByZero, InvalidOperation, Overflow, localcontext
+from typing import TYPE_CHECKING
 
 from ..domain.names import reason_of
-from ..domain.verdict import Outcome, Verdict
+from ..domain.verdict import Action, HeldBack, Outcome, Verdict
 from ..errors import UnknownValueError
 from .base import Rule
 from .context import RuleContext
-from .function import FunctionGuard, FunctionRule
-from .guard import Answer, Guard, Reply
+
+if TYPE_CHECKING:
+    from .guard import Guard
 
 
 def engine_context() -> Context:
@@ -34,7 +36,7 @@ def ask(rule: Rule, ctx: RuleContext) -> Verdict:
     """The rule's verdict, signed with its name and reason code; a rule that raises or answers nonsense has failed."""
     with localcontext(engine_context()):
         try:
-            return signed(_asked(rule, ctx), rule)
+            return _openable(signed(_asked(rule, ctx), rule), ctx)
         except Exception:  # not even its name can be trusted
             kind = type(rule)
             claim = f"{kind.__module__}.{kind.__name__} has no usable name or reason code"
@@ -47,9 +49,9 @@ def _asked(rule: Rule, ctx: RuleContext) -> Verdict:
     except UnknownValueError as unknown:
         return Verdict.not_evaluated("a value that it reads is unknown", missing=unknown.missing)
     except Exception as error:  # a plugin may raise anything; the other rules must still decide
-        return Verdict.failed(f"{_origin(rule)} raised {type(error).__name__}")
+        return Verdict.failed(f"{origin(rule)} raised {type(error).__name__}")
     if not isinstance(verdict, Verdict):
-        return Verdict.failed(f"{_origin(rule)} returned a {type(verdict).__name__}, not a Verdict")
+        return Verdict.failed(f"{origin(rule)} returned a {type(verdict).__name__}, not a Verdict")
     return verdict
 
 
@@ -63,18 +65,20 @@ def signed(verdict: Verdict, rule: Rule) -> Verdict:
     return verdict.model_copy(update=changes) if changes else verdict
 
 
-def consult(guard: Guard, ctx: RuleContext) -> Answer:
-    """The guard's answer; a guard that raises has failed, which counts as unknown."""
-    with localcontext(engine_context()):
-        try:
-            return guard.answer(ctx.limited_to(guard.needs))
-        except UnknownValueError as unknown:
-            return Answer(Reply.UNKNOWN, "a value that it reads is unknown", missing=unknown.missing)
-        except Exception as error:  # as for rules
-            return Answer(Reply.FAILED, f"{_origin(guard)} raised {type(error).__name__}")
+def _openable(verdict: Verdict, ctx: RuleContext) -> Verdict:
+    """The verdict, held back if it switches to a pair that may not be opened now or is held already."""
+    if verdict.target is None:
+        return verdict
+    pair = verdict.target.pair
+    refusal = "it is the pair that is held" if pair == ctx.position.pair else ctx.targets.refusal(pair)
+    if refusal is None:
+        return verdict
+    held = HeldBack(reason=str(verdict.reason), guard="TargetFilter", why=refusal)
+    changes = {"outcome": Outcome.QUIET, "action": Action.HOLD, "target": None}
+    return verdict.model_copy(update={**changes, "held_back": (*verdict.held_back, held)})
 
 
-def _origin(asked: Rule | Guard) -> str:
+def origin(asked: Rule | Guard) -> str:
     """Who wrote it: the module and the name."""
-    author = asked.function if isinstance(asked, FunctionRule | FunctionGuard) else type(asked)
+    author = getattr(asked, "function", type(asked))
     return f"{author.__module__}.{asked.name}"

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 from ..domain.decision import HOLD, Head, RebalanceDecision, deferred
 from ..domain.names import Pair
 from ..domain.needs import Needs
-from ..domain.position import Position
-from ..domain.snapshot import MarketSnapshot
 from ..domain.targets import TargetFilter
 from ..domain.verdict import Action, Outcome, Verdict
 from ..errors import InputError
-from .algebra import qualify
-from .asking import ask
 from .base import Composable, Rule, is_rule
-from .compiled import Asked, compiled
-from .context import RuleContext
 from .grid import UNKNOWN, is_stated
-from .guard import Guard
 from .target import TargetRule
-from .trace import record
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from ..domain.position import Position
+    from ..domain.record import DecisionRecord
+    from ..domain.snapshot import MarketSnapshot
+    from .compiled import Asked
+    from .context import RuleContext
+    from .guard import Guard
 
 
 class CombinedStrategy(Composable):
@@ -63,7 +64,7 @@ class CombinedStrategy(Composable):
         head = heads[place]
         if head is None:
             head = _head(said, place)
-        return deferred(head, (record, self.rules, said or {}, head, position, snapshot, targets))
+        return deferred(head, (_record, self.rules, said or {}, head, position, snapshot, targets))
 
     def should_rebalance(
         self, position: Position, snapshot: MarketSnapshot, *, targets: TargetFilter = TargetFilter.ANY
@@ -102,6 +103,8 @@ class CombinedStrategy(Composable):
 
     def _start(self) -> tuple[Asked, tuple[Head | None, ...]]:
         """Compile the rules on first use; the head of -1, no rule fired, is the last."""
+        from .compiled import compiled  # only deciding needs it
+
         self._engine = compiled(self.rules), (*map(_fixed_head, self.rules), HOLD)
         return self._engine
 
@@ -120,6 +123,8 @@ class CombinedStrategy(Composable):
 
     def evaluate(self, ctx: RuleContext) -> Verdict:
         """The verdict of the first rule that fires; without one, quiet if every rule could be evaluated."""
+        from .asking import ask  # as above
+
         said = []
         for rule in self.rules:
             verdict = ask(rule, ctx)
@@ -138,6 +143,8 @@ class CombinedStrategy(Composable):
 
     def __and__(self, other: Rule | Guard) -> CombinedStrategy:
         """Qualify every alternative: `(a | b) & g` is `(a & g) | (b & g)`, so a critical exit is never hidden."""
+        from .algebra import qualify  # the algebra is made of rules itself
+
         qualified = [qualify(rule, other) for rule in self.rules]
         return NotImplemented if NotImplemented in qualified else CombinedStrategy(*qualified)
 
@@ -152,6 +159,12 @@ class CombinedStrategy(Composable):
 
     def __repr__(self) -> str:
         return f"CombinedStrategy({', '.join(map(repr, self.rules))})"
+
+
+def _record(*context: Any) -> DecisionRecord:
+    from .trace import record  # only a record that is read needs it
+
+    return record(*context)
 
 
 def _fixed_head(rule: Rule) -> Head | None:

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
-from ..domain.book import MARK_PRICE, OPEN_INTEREST, RATE, SCHEDULE, VOLUME, Leg
+from ..domain.book import Leg
 from ..domain.market import Quote
+from ..domain.missing import MARK_PRICE, OPEN_INTEREST, RATE, SCHEDULE, VOLUME
 from ..domain.names import Market
 from ..domain.needs import Needs
 from ..domain.numbers import fraction

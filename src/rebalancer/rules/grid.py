@@ -11,17 +11,19 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from inspect import signature
-from typing import Any, ClassVar, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeGuard
 
-from ..domain.market import Missing
-from ..domain.model import Value
 from ..domain.needs import Needs
 from ..domain.numbers import Grid, to_grid
 from ..domain.times import seconds
 from ..domain.verdict import Fact, Verdict
 from .base import BaseRule, Rule
-from .context import RuleContext
 from .values import VALUES
+
+if TYPE_CHECKING:
+    from ..domain.missing import Missing
+    from ..domain.model import Value
+    from .context import RuleContext
 
 Function = Callable[..., Any]
 UNKNOWN = "a value that it reads is unknown"
@@ -45,10 +47,7 @@ class Stated(NamedTuple):
 
     def needs(self) -> Needs:
         """What must be fetched for these values."""
-        needs = Needs(rates=False)
-        for name in self.reads:
-            needs |= VALUES[name].needs
-        return needs
+        return Needs(**{"rates": False, **{need: True for name in self.reads for need in VALUES[name].needs}})
 
 
 def names(function: Function) -> tuple[str, ...]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import localcontext
 from enum import StrEnum
 from typing import ClassVar, NamedTuple, NoReturn
 
-from ..domain.market import Missing
+from ..domain.missing import Missing
 from ..domain.needs import Needs
 from ..domain.verdict import Fact
+from ..errors import UnknownValueError
+from .asking import engine_context, origin
 from .base import Configured
 from .context import RuleContext
 from .grid import Bound, Claims, Function, Stated
@@ -72,6 +75,17 @@ class Guard(Configured):
 
     def __bool__(self) -> NoReturn:
         raise TypeError("a guard is neither true nor false: compose guards with & | ~ instead of and, or, not")
+
+
+def consult(guard: Guard, ctx: RuleContext) -> Answer:
+    """The guard's answer; a guard that raises has failed, which counts as unknown."""
+    with localcontext(engine_context()):
+        try:
+            return guard.answer(ctx.limited_to(guard.needs))
+        except UnknownValueError as unknown:
+            return Answer(Reply.UNKNOWN, "a value that it reads is unknown", missing=unknown.missing)
+        except Exception as error:  # as for rules
+            return Answer(Reply.FAILED, f"{origin(guard)} raised {type(error).__name__}")
 
 
 class GridGuard(Guard):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 from ..costs import Costs
-from ..domain.book import Candidate
 from ..domain.names import Pair
 from ..domain.needs import Needs
 from ..domain.targets import TargetFilter
 from ..domain.verdict import Verdict
 from .grid import UNKNOWN, Bound, Function, GridRule, Stated
+
+if TYPE_CHECKING:
+    from ..domain.book import Candidate
 
 
 class Pricing(NamedTuple):

@@ -7,24 +7,23 @@ Every value is an integer on the grid, or None where it is unknown. `code` reads
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ..domain.book import OPEN_INTEREST, SCHEDULE, Book
-from ..domain.market import Missing
+from ..domain.missing import OPEN_INTEREST, SCHEDULE, Missing
 from ..domain.names import Pair
-from ..domain.needs import Needs
-from ..domain.position import Position
-from ..domain.snapshot import MarketSnapshot
 
-Gaps = Callable[[Book, Pair], tuple[Missing, ...]]
+if TYPE_CHECKING:
+    from ..domain.book import Book
+    from ..domain.position import Position
+    from ..domain.snapshot import MarketSnapshot
 
 
 class Source(NamedTuple):
-    """How a value is read (`code`), what must be fetched for it, and why it is unknown (None: it never is)."""
+    """How a value is read (`code`), which fields of `Needs` it takes, and why it is unknown (None: it never is)."""
 
     code: str
-    needs: Needs
-    gaps: Gaps | None = None
+    needs: tuple[str, ...] = ()
+    gaps: Callable[[Book, Pair], tuple[Missing, ...]] | None = None
 
     def read(self, position: Position, snapshot: MarketSnapshot) -> int | None:
         """The value, by the same `code` that compiled rules read it with."""
@@ -60,24 +59,17 @@ def _short_interest_gaps(book: Book, pair: Pair) -> tuple[Missing, ...]:
     return (book.gap(pair.short, OPEN_INTEREST),) if book.leg(pair.short).open_interest is None else ()
 
 
-_POSITION = Needs(rates=False)
-_RATES = Needs()
-_SCHEDULE = Needs(rates=False, schedule=True)
-_INTEREST = Needs(rates=False, open_interest=True)
-
 VALUES = {
-    "age": Source("snapshot.now - position.opened_epoch if snapshot.now > position.opened_epoch else 0", _POSITION),
-    "entry_divergence": Source("position.entry_steps", _POSITION),
-    "divergence": Source("at.divergence", _RATES, _rate_gaps),
-    "settles_in": Source("at.settles_in", _SCHEDULE, _schedule_gaps),
-    "both_scheduled": Source("at.both_scheduled", _SCHEDULE, _schedule_gaps),
-    "net_payment": Source("at.net_payment", _RATES | _SCHEDULE, _payment_gaps),
-    "long_open_interest": Source("at.long_open_interest", _INTEREST, _long_interest_gaps),
-    "short_open_interest": Source("at.short_open_interest", _INTEREST, _short_interest_gaps),
+    "age": Source("snapshot.now - position.opened_epoch if snapshot.now > position.opened_epoch else 0"),
+    "entry_divergence": Source("position.entry_steps"),
+    "divergence": Source("at.divergence", ("rates",), _rate_gaps),
+    "settles_in": Source("at.settles_in", ("schedule",), _schedule_gaps),
+    "both_scheduled": Source("at.both_scheduled", ("schedule",), _schedule_gaps),
+    "net_payment": Source("at.net_payment", ("rates", "schedule"), _payment_gaps),
+    "long_open_interest": Source("at.long_open_interest", ("open_interest",), _long_interest_gaps),
+    "short_open_interest": Source("at.short_open_interest", ("open_interest",), _short_interest_gaps),
 }
 """age: seconds since the opening, 0 if that is after now · entry_divergence, divergence: per 8 h · settles_in: seconds
 to the next settlement of the leg that settles earlier, of those whose schedule is known · both_scheduled: 1 if both
-schedules are known, else 0 · net_payment: received at that settlement, rate per 8 h x seconds · open interest: USD."""
-
-TARGET_VALUES = frozenset(("candidate_divergence", "switch_cost"))
-"""What `gain` may read of a candidate besides."""
+schedules are known, else 0 · net_payment: received at that settlement, rate per 8 h x seconds · open interest: USD.
+Of a candidate, `gain` may also name its `candidate_divergence` and the `switch_cost`."""

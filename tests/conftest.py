@@ -1,4 +1,4 @@
-"""Ambient states of the process that no number, text or decision may depend on."""
+"""Ambient states of the process that no number, text or decision may depend on, and how properties are tested."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from decimal import ROUND_CEILING, ROUND_UP, Context, localcontext
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("rebalancer", deadline=None)  # a busy machine is no failure
+settings.load_profile("rebalancer")
 
 _EVERY_TRAP = [
     decimal.Clamped,
