@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class RebalancerError(Exception):
-    """The root of every error that rebalancer raises on purpose."""
+    """The root of every error that rebalancer raises on purpose. Errors survive pickling with all they carry."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args), self.__dict__
 
 
 class InputError(RebalancerError, ValueError):
@@ -88,3 +91,7 @@ def suggestion(name: str, known: Sequence[str]) -> str:
     """` (did you mean 'x'?)` for the nearest of the `known` names, else ``."""
     near = get_close_matches(name, known, n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _restored(kind: type[RebalancerError], args: tuple[Any, ...]) -> RebalancerError:
+    return kind.__new__(kind, *args)

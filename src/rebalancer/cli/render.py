@@ -104,11 +104,11 @@ def _costs(costs: Costs) -> str:
 
 
 def table(first: str, *figures: str) -> Table:
-    """A table of one name and figures."""
+    """A table of one name and figures; in a narrow terminal they are folded, so that no digit is lost."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column(first)
+    table.add_column(first, overflow="fold")
     for figure in figures:
-        table.add_column(figure, justify="right")
+        table.add_column(figure, justify="right", overflow="fold")
     return table
 
 

@@ -78,9 +78,9 @@ class Leg:
     @property
     def too_far_ahead(self) -> int | None:
         """Seconds to a next settlement that is refused because it is more than one payment interval away."""
-        if self.quote is None or self._until is None or not 0 < self.quote.pays_seconds < self._until:
+        if self.quote is None or self.refusal == _FUTURE or self._until is None:
             return None
-        return self._until
+        return self._until if 0 < self.quote.pays_seconds < self._until else None
 
     @property
     def _until(self) -> int | None:

@@ -17,7 +17,12 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from ..domain.numbers import RATIO_ONE
 from ..domain.times import seconds
 
-_EXACT = 30
+
+def _context() -> Context:
+    """One that no default of the host's contexts has a part in."""
+    return Context(
+        prec=30, rounding=ROUND_HALF_EVEN, Emin=-999_999, Emax=999_999, capitals=1, clamp=0, flags=[], traps=[]
+    )
 
 
 class Decay(dict[int, int]):
@@ -28,7 +33,7 @@ class Decay(dict[int, int]):
         self._half_life = seconds(half_life)
 
     def __missing__(self, age: int) -> int:
-        context = Context(prec=_EXACT, rounding=ROUND_HALF_EVEN)
+        context = _context()
         left = context.power(Decimal(2), context.divide(Decimal(-age), Decimal(self._half_life)))
         weight = self[age] = int(context.to_integral_value(context.multiply(left, Decimal(RATIO_ONE))))
         return weight

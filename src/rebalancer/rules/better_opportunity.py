@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from ..costs import Costs
 from ..domain.numbers import (
     EIGHT_HOURS,
     FRACTION_PLACES,
+    UNKNOWN,
     Fraction,
     OptionalBps,
     divide_half_even,
@@ -26,9 +27,7 @@ from .base import param
 from .grid import Claims
 from .target import Pricing, TargetRule
 
-
-def _flat_unless_costs(data: dict[str, Any]) -> Any:
-    return None if data["costs"] is not None else Decimal(8)
+DEFAULT_COST_BPS = Decimal(8)
 
 
 class BetterOpportunity(TargetRule):
@@ -41,7 +40,7 @@ class BetterOpportunity(TargetRule):
     """
 
     costs: Costs | None = None
-    cost_bps: OptionalBps = Field(default_factory=_flat_unless_costs)
+    cost_bps: OptionalBps = UNKNOWN
     min_improvement: Fraction = param("0.001")
     horizon: Duration = param(timedelta(hours=24))
     scope: Literal["symbol", "any"] = "symbol"
@@ -53,6 +52,8 @@ class BetterOpportunity(TargetRule):
 
     @model_validator(mode="after")
     def _one_kind_of_cost(self) -> BetterOpportunity:
+        if self.costs is None and "cost_bps" not in self.model_fields_set:
+            self.__dict__["cost_bps"] = DEFAULT_COST_BPS
         if self.costs is None and self.cost_bps is None:
             raise InputError("give cost_bps or costs: what a switch costs")
         if self.costs is not None and self.cost_bps is not None:
