@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self, overload
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         @overload
         def __get__(self, instance: object, owner: Any) -> tuple[tuple[str, Decimal], ...]: ...
         def __get__(self, instance: Any, owner: Any) -> Any: ...
-        def __set__(self, instance: Any, value: Mapping[str, Number] | Iterable[tuple[str, Number]]) -> None: ...
+        def __set__(self, instance: Any, value: Mapping[str, Number]) -> None: ...
 
 else:
     _VenueBps = Annotated[tuple[tuple[Venue, Bps], ...], BeforeValidator(_items), AfterValidator(_sorted_once)]

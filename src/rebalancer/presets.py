@@ -10,13 +10,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from .costs import Costs
 from .domain.model import Value
-from .domain.numbers import RATIO_ONE, RATIO_PLACES, Bps, Fraction, Hours, Ratio, to_grid
+from .domain.numbers import RATIO_ONE, RATIO_PLACES, Bps, Count, Flag, Fraction, Hours, Ratio, to_grid
 from .domain.verdict import Urgency
 from .errors import InputError, suggestion
 from .rules.base import Rule, param
@@ -50,8 +50,8 @@ class RebalanceConfig(Value):
     rebalance_cost_bps: Bps = param(8)
     min_profit_improvement: Fraction = param("0.002")
     max_position_age_hours: Hours = param(168)
-    enable_better_opportunity: bool = True
-    check_interval_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
+    enable_better_opportunity: Flag = param(default=True)
+    check_interval_seconds: Count = param(60, at_least=1, at_most=86_400)
 
     @model_validator(mode="after")
     def _whole_seconds(self) -> RebalanceConfig:

@@ -108,7 +108,7 @@ def test_close_if_closes_where_the_condition_holds() -> None:
 
 def test_close_if_is_quiet_where_the_condition_does_not_hold() -> None:
     verdict = Verdict.close_if(False, "too large", FACT, reason="TOO_LARGE")  # noqa: FBT003  # as users do
-    assert verdict == Verdict.quiet("too large", FACT)
+    assert verdict == Verdict.quiet("not so: too large", FACT)
 
 
 @pytest.mark.parametrize(("condition", "kind"), [(None, "NoneType"), (0, "int"), ("", "str"), (np.bool_(1), "bool")])

@@ -124,5 +124,9 @@ def test_a_market_that_went_stale_is_not_opened() -> None:
     assert earned(a_market("a", *[0] * 24), a_market("b", *[0] * 26, *[5] * 20)) == 0
 
 
+def test_a_market_is_fresh_for_two_of_its_intervals() -> None:
+    assert earned(a_market("a", *[0] * 24), a_market("b", *[0] * 25, 5, 1)) == 1
+
+
 def test_what_is_never_opened_costs_nothing() -> None:
     assert earned(a_market("a", *[0] * 40), leg_bps=3) == 0

@@ -158,6 +158,12 @@ def test_a_rate_is_known_up_to_two_of_its_intervals_and_unknown_after() -> None:
     assert {divergence for hour, divergence in divergences.items() if hour <= 24} == {16}
 
 
+@pytest.mark.parametrize("kind", [RateKind.FORMING, RateKind.INDICATIVE])
+def test_that_limit_is_the_same_for_rates_that_are_not_settled(kind: RateKind) -> None:
+    markets = a_market("a", hourly(*[0] * 30), kind=kind), a_market("b", {8: 16}, hours=8, kind=kind)
+    assert [hour for hour, divergence in seen(*markets).items() if divergence is None] == list(range(25, 30 + 1))
+
+
 def test_what_is_unknown_is_held() -> None:
     markets = a_market("a", hourly(*[0] * 10)), a_market("b", {1: 5, 2: 5, 9: -5, 10: 5})
     assert [hour for hour, divergence in seen(*markets).items() if divergence is None] == [5, 6, 7, 8]

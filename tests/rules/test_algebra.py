@@ -163,7 +163,7 @@ def test_combinations_read_as_they_were_written() -> None:
     assert repr(YES | NO) == "(Says(reply=yes) | Says(reply=no))"
     assert repr(~(YES | NO)) == "~(Says(reply=yes) | Says(reply=no))"
     assert repr(~TimeLimit()) == "~TimeLimit()"
-    assert repr(OLD & ~YOUNG) == "TimeLimit(max_age=1:00:00) & ~HeldFor(at_least=6:00:00)"
+    assert repr(OLD & ~YOUNG) == "TimeLimit(max_age=1 h) & ~HeldFor(at_least=6 h)"
 
 
 def test_what_a_guard_admits_is_the_rules_own_verdict() -> None:
@@ -188,7 +188,7 @@ def test_a_rule_that_does_not_fire_is_not_held_back(outcome: Outcome) -> None:
 def test_what_a_guard_does_not_admit_is_held_back_with_the_reason_why(says: Says, outcome: Outcome, why: str) -> None:
     assert ask(CLOSES & says, CONTEXT) == Verdict(
         outcome=outcome,
-        claim="it was told to",
+        claim="held back, though it was told to",
         rule="Proposes",
         reason="MINE",
         facts=(Fact("proposed", 1), Fact("said", 1)),
@@ -235,7 +235,7 @@ def test_a_rule_and_a_rule_is_held_back_where_the_right_is_quiet() -> None:
     assert held.outcome is Outcome.QUIET
     assert held.facts == (Fact("proposed", 1), Fact("age_seconds", 18_000, limit=21_600))
     why = "the position is younger than its greatest age"
-    assert held.held_back == (HeldBack(reason="MINE", guard="TimeLimit(max_age=6:00:00)", why=why),)
+    assert held.held_back == (HeldBack(reason="MINE", guard="TimeLimit(max_age=6 h)", why=why),)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_a_minimum_hold_holds_back_what_is_not_critical() -> None:
     held = ask(CLOSES & YOUNG, CONTEXT)
     assert held.outcome is Outcome.QUIET
     assert held.facts == (Fact("proposed", 1), Fact("age_seconds", 18_000, limit=21_600))
-    assert held.held_back == (HeldBack(reason="MINE", guard="HeldFor(at_least=6:00:00)", why=HELD_WHY),)
+    assert held.held_back == (HeldBack(reason="MINE", guard="HeldFor(at_least=6 h)", why=HELD_WHY),)
     assert ask(CLOSES & LONG_HELD, CONTEXT) == PROPOSAL
 
 

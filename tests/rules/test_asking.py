@@ -301,7 +301,7 @@ def test_a_switch_to_a_pair_that_may_not_be_opened_now_is_held_back(
 ) -> None:
     assert ask(moves, RuleContext(a_position(**position), a_snapshot(), targets)) == Verdict(
         outcome=Outcome.QUIET,
-        claim="it moves",
+        claim="held back, though it moves",
         rule="moves",
         reason="MOVES",
         facts=(Fact("gain", 1),),

@@ -167,7 +167,7 @@ def test_a_strategy_can_be_pickled_and_copied_even_after_it_has_decided() -> Non
 
 def test_a_strategy_reads_as_it_was_written() -> None:
     assert repr(CombinedStrategy(DivergenceFlip(), OLD)) == (
-        "CombinedStrategy(DivergenceFlip(), TimeLimit(max_age=1:00:00))"
+        "CombinedStrategy(DivergenceFlip(), TimeLimit(max_age=1 h))"
     )
     assert CombinedStrategy(OLD).name == "CombinedStrategy"
 

@@ -58,7 +58,7 @@ def confirming(verdict: Verdict) -> int | None:
 def test_one_negative_print_is_held_back_as_unconfirmed() -> None:
     assert said(short(60, POSITIVE), short(0, NEGATIVE)) == Verdict(
         outcome=Outcome.QUIET,
-        claim="the divergence is below the margin",
+        claim="held back, though the divergence is below the margin",
         rule="DivergenceFlip",
         reason="DIVERGENCE_FLIPPED",
         urgency=Urgency.CRITICAL,

@@ -40,7 +40,7 @@ def test_it_spares_critical_verdicts() -> None:
 
 
 def test_it_reads_as_it_was_written() -> None:
-    assert repr(FOUR_HOURS) == "HeldFor(at_least=4:00:00)"
+    assert repr(FOUR_HOURS) == "HeldFor(at_least=4 h)"
 
 
 def test_the_minimum_must_be_given_and_above_zero() -> None:

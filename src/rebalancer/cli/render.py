@@ -41,7 +41,7 @@ def report(console: Console, found: ReplayReport, *, title: str) -> None:
     console.print(Text(title, style="bold"))
     console.print(
         f"{found.start:%Y-%m-%d %H:%M} to {found.end:%Y-%m-%d %H:%M} UTC, a tick every {span(seconds(found.every))}: "
-        f"{found.rows:,} rows, {len(found.symbols)} symbols on {', '.join(found.venues)}.",
+        f"{found.rows:,} rows, {_counted(len(found.symbols), 'symbol')} on {', '.join(found.venues)}.",
         soft_wrap=True,
     )
     console.print(f"{_costs(found.costs)}. {UNITS}\n", soft_wrap=True)
@@ -50,6 +50,10 @@ def report(console: Console, found: ReplayReport, *, title: str) -> None:
     console.print(_symbols(found))
     for note in _notes(found):
         console.print(note, soft_wrap=True)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _summary(found: ReplayReport) -> Table:

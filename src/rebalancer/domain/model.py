@@ -51,6 +51,9 @@ class Value(BaseModel):
         """A validated copy with some fields replaced (values are frozen, so `deep` makes no difference)."""
         return type(self)(**{**{name: getattr(self, name) for name in type(self).model_fields}, **(update or {})})
 
+    def __str__(self) -> str:
+        return repr(self)
+
     def __getstate__(self) -> dict[Any, Any]:
         """Pickle the fields alone, never what was computed from them."""
         state = super().__getstate__()

@@ -10,7 +10,7 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self, overload
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, StrictBool, WithJsonSchema
 
 from ..errors import InputError
 
@@ -101,6 +101,13 @@ def plain(number: Decimal) -> str:
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
+
+
+def _no_flag(value: object) -> object:
+    """A whole number's input, unless it is true or false."""
+    if isinstance(value, bool):
+        raise InputError("true and false are not numbers")
+    return value
 
 
 UNKNOWN: Any = None
@@ -196,6 +203,26 @@ if TYPE_CHECKING:
     class Hours(_Number):
         """A time span above 0 in hours, to the second where it is used."""
 
+    class Count:
+        """A whole number; to a type checker it takes any number, so that a plain dict of numbers fits."""
+
+        @overload
+        def __get__(self, instance: None, owner: Any) -> Self: ...
+        @overload
+        def __get__(self, instance: object, owner: Any) -> int: ...
+        def __get__(self, instance: Any, owner: Any) -> Any: ...
+        def __set__(self, instance: Any, value: Number) -> None: ...
+
+    class Flag:
+        """True or false; to a type checker it takes any number too, so that a plain dict of numbers fits."""
+
+        @overload
+        def __get__(self, instance: None, owner: Any) -> Self: ...
+        @overload
+        def __get__(self, instance: object, owner: Any) -> bool: ...
+        def __get__(self, instance: Any, owner: Any) -> Any: ...
+        def __set__(self, instance: Any, value: bool | Number) -> None: ...  # noqa: FBT001
+
     class Exact(_Number):
         """Any finite number, on no grid."""
 
@@ -221,6 +248,8 @@ else:
     Divergence = _number_type(FRACTION_PLACES, "-2", "2")
     Notional = _number_type(2, "0", "1e12", above=True)
     Usd = _number_type(2, "-1e12", "1e12")
+    Count = Annotated[int, BeforeValidator(_no_flag)]
+    Flag = StrictBool
     Hours = _number_type(RATIO_PLACES, "0", "876000", above=True, rounds=False)
     Exact = _number_type(None)
     OptionalRate = Rate | None

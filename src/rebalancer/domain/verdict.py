@@ -101,7 +101,7 @@ class Verdict(Value):
         """Close if `condition` holds, else quiet. It must be a bool: what is unknown is not False."""
         if not isinstance(condition, bool):
             raise InputError(f"the condition must be True or False, not a {type(condition).__name__}")
-        return cls.close(claim, *facts, **more) if condition else cls.quiet(claim, *facts)
+        return cls.close(claim, *facts, **more) if condition else cls.quiet(f"not so: {claim}"[:500], *facts)
 
     @classmethod
     def close(

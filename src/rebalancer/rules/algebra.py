@@ -164,6 +164,7 @@ def held_back(verdict: Verdict, guard: str, answer: Answer) -> Verdict:
     return verdict.model_copy(
         update={
             "outcome": _HELD_OUTCOMES[answer.reply],
+            "claim": f"held back, though {verdict.claim}"[:500],
             "action": Action.HOLD,
             "target": None,
             "reopen_after": None,

@@ -74,7 +74,8 @@ def _openable(verdict: Verdict, ctx: RuleContext) -> Verdict:
     if refusal is None:
         return verdict
     held = HeldBack(reason=str(verdict.reason), guard="TargetFilter", why=refusal)
-    changes = {"outcome": Outcome.QUIET, "action": Action.HOLD, "target": None}
+    claim = f"held back, though {verdict.claim}"[:500]
+    changes = {"outcome": Outcome.QUIET, "claim": claim, "action": Action.HOLD, "target": None}
     return verdict.model_copy(update={**changes, "held_back": (*verdict.held_back, held)})
 
 

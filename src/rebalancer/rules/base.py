@@ -13,6 +13,7 @@ from ..domain.model import Value
 from ..domain.names import ReasonCode, reason_of
 from ..domain.needs import Needs
 from ..domain.numbers import Number, plain, read_number
+from ..domain.times import seconds
 from ..domain.verdict import Urgency, Verdict
 
 if TYPE_CHECKING:
@@ -119,9 +120,13 @@ class Configured(Value):
 
 def _shown(value: object) -> str:
     """A parameter as a person would write it."""
+    if isinstance(value, timedelta):
+        from ..domain.explain import span  # only what is shown needs the words
+
+        return span(seconds(value))
     if isinstance(value, Decimal):
         return plain(value)
-    return str(value) if isinstance(value, timedelta | Enum) else repr(value)
+    return str(value) if isinstance(value, Enum) else repr(value)
 
 
 class BaseRule(Configured, Composable):
