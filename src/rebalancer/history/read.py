@@ -118,8 +118,6 @@ def history_of(header: Sequence[str], lines: Iterable[Cells], *, first_row: int)
             raise HistoryError(f"{market} has rates of two kinds: give the second a venue name of its own", row=number)
         if found.setdefault(market, {}).setdefault(row.at, row) is not row:
             raise HistoryError(f"a second row of {market} at one time", row=number)
-    if not found:
-        raise HistoryError("the history has no rows")
     return FundingHistory.of(
         Series(market, kinds[market], tuple(rows[at] for at in sorted(rows))) for market, rows in found.items()
     )

@@ -153,8 +153,10 @@ class FundingHistory:
 
     @classmethod
     def of(cls, series: Iterable[Series]) -> FundingHistory:
-        """A history of these series, sorted by symbol and venue."""
+        """A history of these series, sorted by symbol and venue; HistoryError if there are none."""
         ordered = sorted(series, key=lambda one: (one.market.symbol, one.market.venue))
+        if not ordered:
+            raise HistoryError("the history has no rows")
         return cls(tuple(ordered))
 
     def rows(self) -> list[tuple[Series, Row]]:
