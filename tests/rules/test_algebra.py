@@ -224,6 +224,11 @@ def test_words_too_long_for_a_line_are_cut_and_hold_back_all_the_same() -> None:
     assert held == HeldBack(reason="MINE", guard="g" * 500, why="unknown: " + "w" * 491)
 
 
+def test_a_long_claim_is_cut_where_it_is_held_back() -> None:
+    held = held_back(Verdict.close("t" * 500, reason="MINE"), "guard", Answer(Reply.NO, "it says no"))
+    assert held.claim == "held back, though " + "t" * 482
+
+
 def test_a_rule_and_a_rule_fires_as_the_left_does_where_both_fire() -> None:
     both_fire = DivergenceFlip(margin=1) & OLD
     assert ask(both_fire, CONTEXT) == ask(DivergenceFlip(margin=1), CONTEXT)
@@ -342,7 +347,7 @@ def test_a_qualified_rule_is_called_as_its_rule() -> None:
 
 def test_qualified_rules_are_equal_if_rule_and_qualifier_are() -> None:
     assert OLD & HeldFor(at_least=timedelta(hours=6)) == OLD & YOUNG
-    assert hash(OLD & YOUNG) == hash(OLD & HeldFor(at_least=timedelta(hours=6)))
+    assert hash(OLD & YOUNG) == hash(OLD & HeldFor(at_least=timedelta(hours=6))) != hash(OLD & LONG_HELD)
     assert OLD & YOUNG != OLD & LONG_HELD
     assert TimeLimit() & YOUNG != OLD & YOUNG
     assert OLD & YOUNG != OLD

@@ -1,6 +1,16 @@
 """Asking in isolation: whatever a rule or guard does, the answer is a verdict or a reply."""
 
-from decimal import ROUND_HALF_EVEN, ROUND_UP, Context, Decimal, Inexact, InvalidOperation, getcontext, localcontext
+from decimal import (
+    ROUND_HALF_EVEN,
+    ROUND_UP,
+    Context,
+    Decimal,
+    DefaultContext,
+    Inexact,
+    InvalidOperation,
+    getcontext,
+    localcontext,
+)
 from typing import Any
 
 import pytest
@@ -216,6 +226,14 @@ def test_the_engines_decimal_context_is_pinned() -> None:
     assert not any(context.flags.values())
 
 
+def test_the_engines_decimal_context_does_not_take_after_pythons_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned = str(engine_context())
+    others = Context(prec=3, rounding=ROUND_UP, Emin=-9, Emax=9, capitals=0, clamp=1, flags=[Inexact], traps=[Inexact])
+    for name in ("prec", "rounding", "Emin", "Emax", "capitals", "clamp", "flags", "traps"):
+        monkeypatch.setattr(DefaultContext, name, getattr(others, name))
+    assert str(engine_context()) == pinned
+
+
 def test_a_flag_that_one_rule_raises_is_not_seen_by_the_next() -> None:
     seen = []
 
@@ -313,3 +331,12 @@ def test_a_switch_to_a_pair_that_may_be_opened_stands() -> None:
     allowed = TargetFilter(venues=("grvt", "paradex"))
     verdict = ask(moves, RuleContext(a_position(), a_snapshot(), allowed))
     assert (verdict.action, verdict.target, verdict.held_back) == (Action.SWITCH, an_opportunity(), ())
+
+
+def test_a_long_claim_is_cut_where_a_switch_is_held_back() -> None:
+    @rule(needs=Needs(rates=False))
+    def talks(ctx: RuleContext) -> Verdict:
+        return Verdict.switch(an_opportunity(), "t" * 500)
+
+    verdict = ask(talks, RuleContext(a_position(), a_snapshot(), TargetFilter(venues=())))
+    assert verdict.claim == "held back, though " + "t" * 482

@@ -116,6 +116,22 @@ def test_a_parameter_beyond_its_own_bounds_is_refused(parameters: dict[str, Any]
     assert str(refused.value) == message
 
 
+def test_bounds_are_read_when_a_class_is_made() -> None:
+    class Narrow(BaseRule):
+        share: Ratio = param(1, above=0.5, at_least="0.6", at_most=2)
+
+    assert [Narrow(share=share).share for share in ("0.6", 2)] == [Decimal("0.6"), Decimal(2)]
+    for share in ("0.5", "0.599999", "2.000001"):
+        with pytest.raises(InputError, match=r"^Narrow: share: "):
+            Narrow(share=share)
+
+    class OpenBelow(BaseRule):
+        share: Ratio = param(1, above=0.5)
+
+    with pytest.raises(InputError, match=r"^OpenBelow: share: Input should be greater than 0.5$"):
+        OpenBelow(share=0.5)
+
+
 def test_a_parameter_at_its_own_bounds_is_taken() -> None:
     bounded = Bounded(above="0.500001", least="0.5", most="1.5")
     assert (bounded.above, bounded.least, bounded.most) == (Decimal("0.500001"), Decimal("0.5"), Decimal("1.5"))

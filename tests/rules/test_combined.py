@@ -154,6 +154,7 @@ def test_a_strategy_needs_what_its_rules_need() -> None:
 def test_strategies_are_equal_if_their_rules_are_in_the_same_order() -> None:
     assert CombinedStrategy(DivergenceFlip(), OLD) == CombinedStrategy(DivergenceFlip(), OLD)
     assert hash(CombinedStrategy(DivergenceFlip(), OLD)) == hash(CombinedStrategy(DivergenceFlip(), OLD))
+    assert hash(CombinedStrategy(DivergenceFlip(), OLD)) != hash(CombinedStrategy(OLD, DivergenceFlip()))
     assert CombinedStrategy(DivergenceFlip(), OLD) != CombinedStrategy(OLD, DivergenceFlip())
     assert CombinedStrategy(OLD) != OLD
 

@@ -1,9 +1,9 @@
 """The hot path: one function a strategy, which agrees with asking every rule through `evaluate`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from itertools import product
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -12,6 +12,7 @@ from rebalancer import (
     CombinedStrategy,
     Costs,
     DivergenceFlip,
+    Fact,
     FundingSchedule,
     HeldFor,
     MarketSnapshot,
@@ -27,6 +28,8 @@ from rebalancer import (
 )
 from rebalancer.rules.asking import ask
 from rebalancer.rules.compiled import compiled
+from rebalancer.rules.grid import Claims
+from rebalancer.rules.target import Pricing, TargetRule
 from rebalancer.testing import AS_OF, a_position, a_quote, a_snapshot
 
 ANY = TargetFilter.ANY
@@ -180,6 +183,65 @@ def test_a_rule_that_was_asked_while_deciding_is_not_asked_again_for_the_record(
     assert [verdict.outcome for verdict in decision.verdicts] == [Outcome.QUIET, Outcome.FIRED, Outcome.QUIET]
     assert decision.verdicts == decision.verdicts
     assert (len(quiet_asked), len(closing_asked), len(later_asked)) == (1, 1, 1)
+
+
+class Seeks(TargetRule):
+    """Move to the pair with the largest gain, if that is above nothing."""
+
+    claims: ClassVar[Claims] = Claims(fired="a better pair", quiet="no better pair", inapplicable="no edge at first")
+
+    @property
+    def all_symbols(self) -> bool:
+        return False
+
+    @staticmethod
+    def fires(gain: int) -> bool:
+        return gain > 0
+
+    def pricing(self) -> Pricing:
+        return Pricing.flat(0)
+
+    def facts(self, values: Mapping[str, int]) -> tuple[Fact, ...]:
+        return (Fact("weighted", values["gain"]),)
+
+
+class Deep(Seeks):
+    """Weighs by the long open interest, where there was an edge at first."""
+
+    @staticmethod
+    def applies(entry_divergence: int) -> bool:
+        return entry_divergence > 0
+
+    @staticmethod
+    def gain(candidate_divergence: int, divergence: int, long_open_interest: int) -> int:
+        return (candidate_divergence - divergence) * long_open_interest
+
+
+class Blind(Seeks):
+    """Takes the largest divergence, whatever is known of the held pair."""
+
+    @staticmethod
+    def gain(candidate_divergence: int) -> int:
+        return candidate_divergence
+
+
+BEST = a_quote("paradex", "0.01")
+
+
+@pytest.mark.parametrize("entry", ["0.0001", "0"])
+@pytest.mark.parametrize("interest", [None, 0, 5])
+@pytest.mark.parametrize("ours", ["0.0001", "0.01", None])
+@pytest.mark.parametrize("a_rule", [Deep(), Blind()], ids=repr)
+def test_a_compiled_rule_with_a_target_reads_what_its_functions_name(
+    a_rule: Rule, ours: str | None, interest: int | None, entry: str
+) -> None:
+    short = () if ours is None else (a_quote("grvt", ours),)
+    snapshot = a_snapshot(a_quote("lighter", 0, open_interest_usd=interest), *short, BEST)
+    position = a_position(entry_divergence=entry)
+    place, _ = compiled([a_rule])(position, snapshot, ANY)
+    asked = ask(a_rule, RuleContext(position, snapshot))
+    expected = isinstance(a_rule, Blind) or (ours == "0.0001" and interest == 5 and entry == "0.0001")
+    assert [place == 0, asked.outcome is Outcome.FIRED] == [expected, expected]
 
 
 class Never(DivergenceFlip):

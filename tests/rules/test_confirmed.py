@@ -20,6 +20,7 @@ from rebalancer import (
     Quote,
     RateKind,
     RuleContext,
+    TargetFilter,
     TimeLimit,
     Urgency,
     Verdict,
@@ -175,6 +176,20 @@ def test_the_past_is_read_under_the_freshness_of_now() -> None:
     longs = a_quote("lighter", 0, observed_at=AS_OF - timedelta(hours=4), kind="settled")
     snapshot = a_snapshot(longs, settled[-1], observations=(longs, *settled))
     assert ask(THRICE, RuleContext(a_position(), snapshot)).outcome is Outcome.FIRED
+
+
+def test_the_past_is_asked_about_with_the_targets_of_now() -> None:
+    targets = TargetFilter(venues=("grvt",))
+    asked = []
+
+    @rule
+    def remembers(ctx: RuleContext) -> Verdict:
+        asked.append(ctx.targets)
+        return Verdict.close("it closes")
+
+    snapshot = a_snapshot(a_quote("lighter"), a_quote("grvt"))
+    ask(Confirmed(remembers, times=1), RuleContext(a_position(), snapshot, targets))
+    assert asked == [targets, targets]
 
 
 def test_three_times_are_asked_for_unless_given() -> None:

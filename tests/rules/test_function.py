@@ -72,6 +72,22 @@ def test_a_decorated_function_keeps_its_name_and_docstring() -> None:
     assert thin_market.__doc__ == "Close when our leg is more than 5 % of the short venue's open interest."
 
 
+def test_a_function_is_decorated_with_or_without_needs() -> None:
+    def exits(ctx: RuleContext) -> Verdict:
+        """Says nothing."""
+        return Verdict.quiet("it never fires")
+
+    def admits(ctx: RuleContext) -> bool:
+        return True
+
+    volume = Needs(volume=True)
+    for decorated, needs in ((rule(exits), Needs()), (rule(needs=volume)(exits), volume)):
+        assert (decorated.name, decorated.needs, decorated.__doc__) == ("exits", needs, "Says nothing.")
+        assert decorated(CONTEXT) == Verdict.quiet("it never fires")
+    for guarding, needs in ((guard(admits), Needs()), (guard(needs=volume)(admits), volume)):
+        assert (guarding.name, guarding.needs, guarding.admits(CONTEXT)) == ("admits", needs, True)
+
+
 def test_a_decorated_function_can_still_be_called() -> None:
     assert thin_market(CONTEXT).outcome is Outcome.FIRED
     assert thin_market.evaluate(CONTEXT) == thin_market(CONTEXT)

@@ -229,3 +229,8 @@ def test_an_unknown_mode_or_an_empty_window_is_refused() -> None:
         FundingSchedule(mode="sometimes")  # type: ignore[arg-type]  # what the test is about
     with pytest.raises(InputError, match=r"^FundingSchedule: window: a duration must be above 0$"):
         FundingSchedule(window=timedelta(0))
+
+
+@pytest.mark.parametrize(("net_payment", "leaves"), [(-1, True), (0, False), (1, False)])
+def test_when_paying_the_smallest_payment_that_there_is_counts(net_payment: int, *, leaves: bool) -> None:
+    assert FundingSchedule.fires_when_paying(1, net_payment, 2) is leaves

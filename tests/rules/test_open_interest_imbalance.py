@@ -55,7 +55,13 @@ def test_a_dollar_above_the_greatest_ratio_closes() -> None:
 
 
 def test_exactly_the_least_ratio_holds() -> None:
-    assert said(330_000, 1_000_000).outcome is Outcome.QUIET
+    assert said(330_000, 1_000_000) == a_verdict(
+        Outcome.QUIET,
+        "the open interest of the two venues is in balance",
+        Fact("long_open_interest_usd", 330_000, limit=3_000_000),
+        Fact("short_open_interest_usd", 1_000_000),
+        Fact("max_ratio", 3),
+    )
 
 
 def test_a_dollar_below_the_least_ratio_closes() -> None:

@@ -106,3 +106,8 @@ def test_it_holds_back_critical_verdicts_as_well() -> None:
 def test_a_limit_of_zero_is_refused() -> None:
     with pytest.raises(InputError, match=r"^SettlementDue: within: a duration must be above 0$"):
         SettlementDue(within=timedelta(0))
+
+
+@pytest.mark.parametrize(("net_payment", "due"), [(-1, False), (0, False), (1, True)])
+def test_the_smallest_payment_that_there_is_counts(net_payment: int, *, due: bool) -> None:
+    assert SettlementDue.holds_in_favour(1, net_payment, 2) is due

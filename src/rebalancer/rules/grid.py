@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
-from inspect import signature
+from inspect import unwrap
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeGuard
 
 from ..domain.needs import Needs
@@ -52,7 +52,8 @@ class Stated(NamedTuple):
 
 def names(function: Function) -> tuple[str, ...]:
     """The parameter names of a stated function, in order."""
-    return tuple(signature(function).parameters)
+    code = unwrap(function).__code__
+    return code.co_varnames[: code.co_argcount]
 
 
 def parameter(owner: Value, name: str) -> int:

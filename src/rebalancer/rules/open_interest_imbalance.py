@@ -42,7 +42,7 @@ class OpenInterestImbalance(GridRule):
         return (long > max_ratio * short_open_interest) | (long < min_ratio * short_open_interest)
 
     def facts(self, values: Mapping[str, int]) -> tuple[Fact, ...]:
-        """The long side against the limit it is nearer to breaking, and the short side."""
+        """The long side against the least ratio if it breaks that, else against the greatest; and the short side."""
         long, short = values["long_open_interest"], values["short_open_interest"]
         too_small = long * RATIO_ONE < parameter(self, "min_ratio") * short
         side = "min_ratio" if too_small else "max_ratio"
