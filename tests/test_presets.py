@@ -305,3 +305,17 @@ def test_a_preset_that_does_not_exist_is_refused_with_the_nearest_one() -> None:
     suggested = "there is no preset of that name (did you mean 'aggressive'?); there are "
     assert str(refused.value) == suggested + ", ".join(presets.NAMED)
     assert list(presets.NAMED)[:3] == ["combined", "conservative", "aggressive"]
+
+
+def test_true_is_not_a_number_of_seconds() -> None:
+    with pytest.raises(InputError) as refused:
+        RebalanceConfig(check_interval_seconds=True)
+    assert str(refused.value) == "RebalanceConfig: check_interval_seconds: true and false are not numbers"
+
+
+@pytest.mark.parametrize("flag", [1, "yes", 0.0])
+def test_a_number_is_not_true_or_false(flag: float | str) -> None:
+    with pytest.raises(
+        InputError, match=r"^RebalanceConfig: enable_better_opportunity: Input should be a valid boolean"
+    ):
+        RebalanceConfig(enable_better_opportunity=flag)

@@ -190,3 +190,9 @@ def test_the_age_and_skew_limits_are_above_0_and_the_future_limit_may_be_0() -> 
         "Freshness: max_age: a duration must be above 0; max_future: a duration must not be negative; "
         "max_skew: a duration must be above 0"
     )
+
+
+def test_a_venue_pays_every_21_days_at_the_least() -> None:
+    assert a_quote(pays_every=timedelta(days=21)).pays_every == timedelta(days=21)
+    with pytest.raises(InputError, match=r"^Quote: pays_every must be at most 21 days$"):
+        a_quote(pays_every=timedelta(days=21, seconds=1))

@@ -236,3 +236,8 @@ def test_a_number_type_refuses_in_the_words_of_the_edge_inside_a_value() -> None
     with pytest.raises(InputError) as refused:
         FundingRate("1E+999999", timedelta(hours=8))
     assert str(refused.value) == "FundingRate: value: the exponent is absurd: keep it within 40"
+
+
+def test_a_value_is_printed_as_it_is_represented() -> None:
+    assert str(a_rate("0.0001")) == repr(a_rate("0.0001"))
+    assert str(a_rate("0.0001")).startswith("FundingRate(value=Decimal('0.0001'), interval=")

@@ -601,3 +601,11 @@ def test_the_grid_ignores_the_ambient_decimal_context() -> None:
     assert str(fraction(999_999_999_999)) == "0.999999999999"
     assert str(ratio(89_999_999)) == "89.999999"
     assert plain(read_number("-123456789.123456789000")) == "-123456789.123456789"
+
+
+def test_a_count_is_a_whole_number_and_not_true_or_false() -> None:
+    counts: TypeAdapter[Any] = TypeAdapter(numbers.Count)
+    assert [counts.validate_python(number) for number in (60, 60.0, "60")] == [60, 60, 60]
+    with pytest.raises(ValidationError) as refused:
+        counts.validate_python(True)  # noqa: FBT003  # as a user might
+    assert refused.value.errors()[0]["msg"] == "Value error, true and false are not numbers"

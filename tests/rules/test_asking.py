@@ -1,5 +1,6 @@
 """Asking in isolation: whatever a rule or guard does, the answer is a verdict or a reply."""
 
+from collections.abc import Iterator
 from decimal import (
     ROUND_HALF_EVEN,
     ROUND_UP,
@@ -226,12 +227,25 @@ def test_the_engines_decimal_context_is_pinned() -> None:
     assert not any(context.flags.values())
 
 
-def test_the_engines_decimal_context_does_not_take_after_pythons_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
-    pinned = str(engine_context())
-    others = Context(prec=3, rounding=ROUND_UP, Emin=-9, Emax=9, capitals=0, clamp=1, flags=[Inexact], traps=[Inexact])
-    for name in ("prec", "rounding", "Emin", "Emax", "capitals", "clamp", "flags", "traps"):
-        monkeypatch.setattr(DefaultContext, name, getattr(others, name))
-    assert str(engine_context()) == pinned
+@pytest.fixture
+def other_defaults() -> Iterator[None]:
+    """A process that has changed what new decimal contexts are like."""
+    usual = DefaultContext.copy()
+    other = Context(prec=3, rounding=ROUND_UP, Emin=-9, Emax=9, capitals=0, clamp=1, flags=[Inexact], traps=[Inexact])
+    for name in CONTEXT_FIELDS:
+        setattr(DefaultContext, name, getattr(other, name))
+    yield
+    for name in CONTEXT_FIELDS:
+        setattr(DefaultContext, name, getattr(usual, name))
+
+
+CONTEXT_FIELDS = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp", "flags", "traps")
+PINNED = str(engine_context())
+
+
+@pytest.mark.usefixtures("other_defaults")
+def test_the_engines_decimal_context_does_not_take_after_pythons_defaults() -> None:
+    assert str(engine_context()) == PINNED
 
 
 def test_a_flag_that_one_rule_raises_is_not_seen_by_the_next() -> None:

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from .funding import FundingRate, RateKind
+from ..errors import InputError
+from .funding import MAX_INTERVAL, FundingRate, RateKind
 from .model import DERIVED, Value
 from .names import Line, Market, Symbol, Venue
 from .numbers import UNKNOWN, OptionalPositive, OptionalWholeUsd
@@ -19,7 +20,7 @@ class Quote(Value):
     """A market's funding rate as seen at `observed_at`, with what else was seen of it.
 
     `pays_every` is how often the venue pays (the rate's interval unless given; `timedelta(0)` where funding accrues
-    continuously). None means unknown; a zero is a known zero. `origin` names the source.
+    continuously; at most 21 days). None means unknown; a zero is a known zero. `origin` names the source.
     """
 
     venue: Venue
@@ -38,6 +39,8 @@ class Quote(Value):
     def _derive(self) -> Quote:
         if self.pays_every is DERIVED:
             self.__dict__["pays_every"] = self.rate.interval
+        if self.pays_every > MAX_INTERVAL:
+            raise InputError("pays_every must be at most 21 days")
         return self
 
     @cached_property

@@ -21,6 +21,8 @@ from .base import BaseRule, Rule
 from .values import VALUES
 
 if TYPE_CHECKING:
+    from types import CodeType
+
     from ..domain.missing import Missing
     from ..domain.model import Value
     from .context import RuleContext
@@ -52,7 +54,7 @@ class Stated(NamedTuple):
 
 def names(function: Function) -> tuple[str, ...]:
     """The parameter names of a stated function, in order."""
-    code = unwrap(function).__code__
+    code: CodeType = unwrap(function).__code__
     return code.co_varnames[: code.co_argcount]
 
 
