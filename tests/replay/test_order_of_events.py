@@ -21,12 +21,16 @@ from rebalancer import (
     InputError,
     RateKind,
     Rule,
+    RuleContext,
     TimeLimit,
+    Verdict,
+    rule,
 )
 from rebalancer.domain.names import Market
 from rebalancer.domain.numbers import BPS
 from rebalancer.history.table import Row, Series
 from rebalancer.replay import ReplayReport, SymbolReport, Trade, replay
+from rebalancer.testing import an_opportunity
 
 HOUR = 3600
 START = 1_767_225_600
@@ -389,6 +393,26 @@ def test_two_positions_do_not_move_to_one_symbol() -> None:
     moved = [(trade.pair.symbol, trade.action.value) for trade in report.log if trade.at == START + 2 * HOUR]
     assert moved[0] == ("BTC", "SWITCH")
     assert ("ETH", "SWITCH") not in moved
+
+
+@pytest.mark.parametrize(("target", "moves"), [("ETH", False), ("SOL", True)])
+def test_a_rule_of_ones_own_may_name_any_symbol_but_one_that_is_held(target: str, moves: bool) -> None:  # noqa: FBT001
+    @rule
+    def wander(ctx: RuleContext) -> Verdict:
+        if ctx.position.symbol != "BTC":
+            return Verdict.quiet("it stays")
+        return Verdict.switch(an_opportunity(symbol=target, observed_at=ctx.now), "it wanders")
+
+    report = run(
+        a_market("a", hourly(0, 0)),
+        a_market("b", hourly(5, 5)),
+        a_market("a", hourly(0, 0), symbol="ETH"),
+        a_market("b", hourly(5, 5), symbol="ETH"),
+        rules=[wander],
+    )
+    second = [(trade.pair.symbol, trade.action.value) for trade in report.log if trade.at == START + 2 * HOUR]
+    assert (("BTC", "SWITCH") in second) is moves
+    assert second[-2:] == ([("ETH", "END"), ("SOL", "END")] if moves else [("BTC", "END"), ("ETH", "END")])
 
 
 # markets that end, and histories that do not pay

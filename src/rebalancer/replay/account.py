@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -61,13 +62,13 @@ class Ledger:
     costs: Costs
     tell: Callable[[Trade], None]
     slots: dict[str, Slot] = field(default_factory=dict)
-    accounts: dict[str, Account] = field(default_factory=dict)
+    accounts: defaultdict[str, Account] = field(default_factory=lambda: defaultdict(Account))
     reasons: dict[str, Reason] = field(default_factory=dict)
     log: list[Trade] = field(default_factory=list)
     _ends: dict[Market, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.accounts = {symbol: Account() for symbol in self.history.symbols}
+        self.accounts = defaultdict(Account, {symbol: Account() for symbol in self.history.symbols})
         for series in self.history.series:
             last = series.rows[-1]
             if last.at + last.interval <= self.history.end:  # else its next row is not due within the history

@@ -13,6 +13,7 @@ from ..entry.policy import EntryPolicy
 from ..errors import InputError
 from ..history.table import FundingHistory
 from ..rules.combined import CombinedStrategy
+from ..rules.grid import is_stated
 from .account import END_OF_HISTORY, Ledger
 from .baseline import HoldThrough
 from .feed import Feed, Tick
@@ -52,12 +53,13 @@ def replay(
     ledger = Ledger(read, costs, log or _nowhere)
     baseline = HoldThrough(costs) if read.settled else None
     entry = entry or EntryPolicy.matching(strategy)
+    roams = needs.all_symbols or not all(map(is_stated, strategy.rules))  # a rule of a plugin may name any symbol
     for number, tick in enumerate(feed, start=1):
         if baseline is not None:
             ledger.settle(tick)
             baseline.take(tick)
         ledger.wait(tick, every=seconds(every))
-        _trade(strategy, entry, ledger, tick, everywhere=needs.all_symbols, holds=holds)
+        _trade(strategy, entry, ledger, tick, roams=roams, holds=holds)
         if progress is not None:
             progress(number, len(feed))
     for slot in tuple(ledger.slots.values()):
@@ -70,13 +72,13 @@ def _nowhere(_: Trade) -> None:
 
 
 def _trade(
-    strategy: CombinedStrategy, entry: EntryPolicy, ledger: Ledger, tick: Tick, *, everywhere: bool, holds: bool
+    strategy: CombinedStrategy, entry: EntryPolicy, ledger: Ledger, tick: Tick, *, roams: bool, holds: bool
 ) -> None:
     """Decide what is open, then offer what was flat before."""
     before = dict(sorted(ledger.slots.items()))
     flat = [symbol for symbol in ledger.accounts if symbol not in before]
     for symbol, slot in before.items():
-        others = tuple(sorted((before.keys() | ledger.slots.keys()) - {symbol})) if everywhere else ()
+        others = tuple(sorted((before.keys() | ledger.slots.keys()) - {symbol})) if roams else ()
         targets = TargetFilter(blocked_symbols=others) if others else TargetFilter.ANY
         decision = strategy.decide(slot.position, tick.snapshot, targets=targets)
         if decision.action is Action.CLOSE:
