@@ -376,6 +376,28 @@ def test_a_bad_option_is_one_line_of_error(history: Path, arguments: tuple[str, 
     assert refused("replay", history, *arguments).startswith(message)
 
 
+@pytest.mark.parametrize("listed", ["", " , "])
+def test_an_empty_list_of_names_does_not_mean_all(history: Path, listed: str) -> None:
+    assert refused("replay", history, "--symbols", listed) == (
+        "--symbols and --venues need at least one name, such as A,B"
+    )
+
+
+@pytest.mark.parametrize("option", ["--json", "--decisions"])
+def test_the_history_is_never_written_over(history: Path, option: str) -> None:
+    before = history.read_bytes()
+    roundabout = history.parent / "." / ".." / history.parent.name / history.name
+    assert refused("replay", history, option, roundabout) == "--json and --decisions must not overwrite the history"
+    assert history.read_bytes() == before
+
+
+def test_json_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    position, snapshot = tmp_path / "position.json", tmp_path / "snapshot.json"
+    position.write_text("\ufeff" + a_position().model_dump_json(), encoding="utf-8")
+    snapshot.write_text("\ufeff" + a_snapshot().model_dump_json(), encoding="utf-8")
+    assert printed("decide", position, snapshot).startswith("HOLD BTC long lighter / short grvt")
+
+
 def test_a_bad_history_is_one_line_of_error(tmp_path: Path) -> None:
     path = tmp_path / "history.csv"
     assert refused("replay", path) == "history.csv can not be read: No such file or directory"

@@ -302,3 +302,8 @@ def test_words_depend_neither_on_the_decimal_context_nor_on_the_time_zone() -> N
         "  short grvt: 0.0003 (3 bp) per 8 h, settled, seen 1 min 15 s ago, from svc\n"
         "  warning: keep 0.000000000000001"
     )
+
+
+@pytest.mark.parametrize("name", ["strategies_seen", "attempts_again", "accosted"])
+def test_a_count_whose_name_only_contains_such_a_word_is_no_fraction(name: str) -> None:
+    assert explain.number(name, Decimal(3)) == "3"

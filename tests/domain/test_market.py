@@ -196,3 +196,9 @@ def test_a_venue_pays_every_21_days_at_the_least() -> None:
     assert a_quote(pays_every=timedelta(days=21)).pays_every == timedelta(days=21)
     with pytest.raises(InputError, match=r"^Quote: pays_every must be at most 21 days$"):
         a_quote(pays_every=timedelta(days=21, seconds=1))
+
+
+def test_live_quotes_may_be_given_the_age_of_settled_ones() -> None:
+    limits = Freshness(max_age=SECOND, live_by_interval=True)
+    assert limits.limit(a_quote(rate=a_rate(0, hours=4))) == 8 * 3600
+    assert Freshness(max_age=SECOND).limit(a_quote(rate=a_rate(0, hours=4))) == 1

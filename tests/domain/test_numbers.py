@@ -609,3 +609,7 @@ def test_a_count_is_a_whole_number_and_not_true_or_false() -> None:
     with pytest.raises(ValidationError) as refused:
         counts.validate_python(True)  # noqa: FBT003  # as a user might
     assert refused.value.errors()[0]["msg"] == "Value error, true and false are not numbers"
+
+
+def test_integers_of_numpy_are_integers() -> None:
+    assert numbers.read_number(np.int64(12)) == 12

@@ -94,9 +94,20 @@ def test_observations_are_of_the_markets_asked_for() -> None:
     assert snapshot.observed(()) == ()
 
 
-def test_observations_up_to_now_count_and_later_ones_do_not() -> None:
-    now, later = a_quote("lighter"), a_quote("lighter", "0.0002", observed_at=AS_OF + SECOND)
-    assert a_snapshot(a_quote("grvt"), observations=(now, later)).observed((LIGHTER,)) == (now,)
+def test_observations_up_to_the_tolerance_of_the_future_count_and_later_ones_do_not() -> None:
+    seen = [a_quote("lighter", "0.0002", observed_at=AS_OF + seconds * SECOND) for seconds in (0, 10, 11)]
+    assert a_snapshot(a_quote("grvt"), observations=seen).observed((LIGHTER,)) == tuple(seen[:2])
+
+
+def test_what_is_seen_now_comes_after_what_was_seen_at_the_same_instant() -> None:
+    past, now = a_quote("lighter", "0.01"), a_quote("lighter", "0")
+    assert a_snapshot(now, observations=(past,)).observed((LIGHTER,)) == (past, now)
+
+
+def test_observations_of_another_kind_than_the_markets_quote_do_not_count() -> None:
+    past = a_quote("lighter", kind="settled", observed_at=AS_OF - SECOND)
+    assert a_snapshot(a_quote("lighter"), observations=(past,)).observed((LIGHTER,)) == (a_quote("lighter"),)
+    assert a_snapshot(a_quote("grvt"), observations=(past,)).observed((LIGHTER,)) == (past,)
 
 
 def test_polls_that_saw_the_same_rate_at_the_same_instant_count_once() -> None:
@@ -125,7 +136,7 @@ def test_an_earlier_snapshot_has_its_own_quotes_and_the_same_freshness() -> None
 
 
 FULL = a_snapshot(
-    a_quote("lighter", "-0.00010", kind="settled"),
+    a_quote("lighter", "-0.00010"),
     a_quote("grvt", "0.0003", open_interest_usd=5),
     missing=(Missing(field="volume", why="HTTP 503", venue="grvt"),),
     opportunities=(an_opportunity(),),
@@ -148,7 +159,7 @@ def test_a_snapshot_is_written_as_canonical_json() -> None:
     assert snapshot.model_dump_json() == (
         '{"as_of":"2026-01-05T12:00:00Z","quotes":[' + a_quote().model_dump_json() + '],"missing":[{"field":"rate",'
         '"why":"HTTP 503","venue":"grvt","symbol":null}],"opportunities":[],"observations":[],'
-        '"freshness":{"max_age":"PT2M","max_intervals":2,"max_future":"PT10S","max_skew":"PT2M"}}'
+        '"freshness":{"max_age":"PT2M","max_intervals":2,"live_by_interval":false,"max_future":"PT10S","max_skew":"PT2M"}}'
     )
 
 

@@ -152,3 +152,10 @@ def test_rows_of_one_value_and_different_intervals_are_different_rates() -> None
     rows = Row(HOUR, BP, HOUR), Row(9 * HOUR, BP, 8 * HOUR)
     series = Series(Market("grvt", "BTC"), RateKind.SETTLED, rows)
     assert [series.quote(row).rate.steps for row in rows] == [8 * BP, BP]
+
+
+def test_one_text_is_not_a_list_of_names() -> None:
+    rows = (Row(1_767_225_600, 0, 3600),)
+    history = FundingHistory.of([Series(Market("a", "BTC"), RateKind.SETTLED, rows)])
+    with pytest.raises(HistoryError, match=r"^give a list of symbols or venues, not one text$"):
+        history.select(symbols="BTC")

@@ -324,13 +324,35 @@ def test_a_confirmed_flip_waits_for_observations_of_the_history() -> None:
 
 
 def test_the_past_is_no_better_known_than_it_was() -> None:
-    """From hour 5 to 8 the long leg was unknown, so only hours 9 and 10 can confirm."""
+    """From hour 5 to 8 the long leg was unknown: these hours are skipped, and 3, 4 and 9 confirm."""
     long = a_market("a", {1: 0, 2: 0, 9: 6, 10: 6, 11: 6})
     short = a_market("b", hourly(5, 5, -1, -1, -1, -1, -1, -1, 5, 5, 5))
     for times, hour in ((1, 3), (2, 4)):
         assert trades(run(long, short, rules=[Confirmed(DivergenceFlip(), times=times)]))[1] == (hour, "CLOSE", "a/b")
+    for times, hour in ((3, 9), (4, 10)):
+        assert trades(run(long, short, rules=[Confirmed(DivergenceFlip(), times=times)]))[1] == (hour, "CLOSE", "a/b")
+
+
+def test_a_live_rate_that_was_too_old_at_an_instant_does_not_confirm() -> None:
+    """The short leg is not seen from hour 8 on: what the long leg does alone confirms nothing."""
+    live: dict[str, Any] = {"kind": RateKind.FORMING}
+    long = a_market("a", hourly(*[0] * 8, 0, *[9] * 12), **live)
+    short = a_market("b", {**hourly(5, 5, 5, 5, 5, 5, 5), 20: 5, 21: 5}, **live)
     report = run(long, short, rules=[Confirmed(DivergenceFlip(), times=3)])
-    assert trades(report)[1] == (11, "CLOSE", "a/b")
+    assert [action for _, action, _ in trades(report)] == ["OPEN", "END"]
+
+
+def test_a_history_of_too_many_ticks_is_refused() -> None:
+    markets = a_market("a", {1: 0, 24 * 365 * 120: 0}), a_market("b", hourly(1))
+    with pytest.raises(InputError, match=r"^more than 1,000,000 ticks: is a time of the history wrong, or `every` too"):
+        run(*markets)
+
+
+def test_what_is_not_a_strategy_is_refused() -> None:
+    not_one: Any = TimeLimit()
+    history = FundingHistory.of([a_market("a", hourly(0))])
+    with pytest.raises(InputError, match=r"^a TimeLimit is not a strategy: wrap rules as CombinedStrategy\(rule\)$"):
+        replay(not_one, history)
 
 
 # other symbols

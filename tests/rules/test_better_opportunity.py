@@ -159,7 +159,19 @@ def test_no_pair_at_all_is_unknown_where_the_source_could_not_list_any() -> None
     assert said(BetterOpportunity(), snapshot, TargetFilter(venues=())) == a_verdict(
         Outcome.NOT_EVALUATED, "a value that it reads is unknown", missing=(gap,)
     )
-    assert said(BetterOpportunity(), snapshot).claim == QUIET_CLAIM
+
+
+def test_a_pair_that_does_not_gain_enough_is_no_proof_where_the_source_could_not_list_the_others() -> None:
+    gap = Missing(field="opportunities", symbol="BTC", why="the service is down")
+    known = said(BetterOpportunity(), the_market())
+    assert known.claim == QUIET_CLAIM
+    partly = said(BetterOpportunity(), the_market(missing=(gap,)))
+    assert partly == a_verdict(Outcome.NOT_EVALUATED, "a value that it reads is unknown", *known.facts, missing=(gap,))
+
+
+def test_a_pair_that_gains_enough_is_switched_to_whatever_else_there_may_be() -> None:
+    gap = Missing(field="opportunities", symbol="BTC", why="the service is down")
+    assert said(BetterOpportunity(cost_bps=0, min_improvement="-1"), the_market(missing=(gap,))).action is Action.SWITCH
 
 
 def test_a_gap_in_another_symbols_list_is_missed_only_in_the_scope_any() -> None:

@@ -37,6 +37,7 @@ from rebalancer import (
 )
 from rebalancer.domain.names import Pair
 from rebalancer.rules.asking import ask
+from rebalancer.rules.grid import Bound
 from rebalancer.testing import AS_OF, a_position, a_quote, a_snapshot, an_opportunity
 
 OLD = TimeLimit(max_age=timedelta(hours=1))
@@ -342,3 +343,17 @@ def test_a_decision_is_about_its_position_as_of_the_snapshot() -> None:
     decision = SWITCHES.decide(a_position(version=3), a_snapshot())
     assert (decision.position_id, decision.as_of) == (a_position().id, AS_OF)
     assert decision.record.position_version == 3
+
+
+def test_two_positions_with_one_id_are_refused() -> None:
+    with pytest.raises(InputError, match=r"^two positions with one id: give each its own$"):
+        SWITCHES.decide_all([holding("grvt", 1), holding("paradex", 1)], a_book())
+
+
+def test_a_subclass_of_a_built_in_rule_decides_as_its_record_says() -> None:
+    class Never(DivergenceFlip):
+        def verdict(self, bound: Bound) -> Verdict:
+            return Verdict.quiet("never")
+
+    decision = CombinedStrategy(Never(margin="1")).decide(a_position(), a_snapshot())
+    assert (decision.action, decision.record.action, decision.verdicts[0].claim) == (Action.HOLD, Action.HOLD, "never")

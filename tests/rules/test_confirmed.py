@@ -1,6 +1,7 @@
 """Wait until a rule has fired at several observations in a row."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -234,3 +235,9 @@ def test_a_confirmed_flip_is_spared_by_a_minimum_hold() -> None:
     long = a_quote("lighter", 0, observed_at=AS_OF - timedelta(seconds=120))
     snapshot = a_snapshot(long, shorts[-1], observations=(long, *shorts))
     assert ask(guarded, RuleContext(a_position(), snapshot)).outcome is Outcome.FIRED
+
+
+def test_the_class_of_a_rule_is_not_confirmed() -> None:
+    unusual: Any = DivergenceFlip
+    with pytest.raises(InputError, match="not a rule to confirm: give an instance"):
+        Confirmed(unusual)

@@ -250,7 +250,17 @@ def test_no_opportunity_of_any_symbol_misses_every_symbols_list() -> None:
 
 def test_observations_are_the_legs_quotes_up_to_now_in_order_of_time() -> None:
     past = [a_quote("grvt", 1, observed_at=AS_OF - timedelta(hours=hours)) for hours in (1, 2)]
-    future = a_quote("grvt", 1, observed_at=AS_OF + timedelta(seconds=1))
+    future = a_quote("grvt", 1, observed_at=AS_OF + timedelta(seconds=11))
     elsewhere = a_quote("paradex", observed_at=AS_OF - timedelta(hours=1))
     context = a_context(a_quote("grvt"), observations=(*past, future, elsewhere))
     assert context.observations == (past[1], past[0], context.long.quote, a_quote("grvt"))
+
+
+def test_the_reverse_of_the_held_pair_alone_is_no_answer_where_the_source_could_not_list_any() -> None:
+    gap = Missing(field="opportunities", why="the service is down")
+    legs = a_quote("lighter", "0.0001"), a_quote("grvt", "0.0003")
+    with pytest.raises(UnknownValueError) as unknown:
+        _ = RuleContext(a_position(), a_snapshot(*legs, missing=(gap,))).opportunities
+    assert unknown.value.missing == (gap,)
+    more = a_snapshot(*legs, a_quote("paradex", 0), missing=(gap,))
+    assert len(RuleContext(a_position(), more).opportunities) == 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from errno import EPIPE
@@ -111,8 +112,8 @@ def replay(
     history: Annotated[Path, typer.Argument(metavar="HISTORY", help="Funding rates: CSV, CSV.gz or Parquet.")],
     *,
     preset: PresetName = "conservative",
-    symbols: Annotated[str, typer.Option(metavar="A,B", help="Only these symbols.")] = "",
-    venues: Annotated[str, typer.Option(metavar="A,B", help="Only these venues.")] = "",
+    symbols: Annotated[str | None, typer.Option(metavar="A,B", help="Only these symbols.")] = None,
+    venues: Annotated[str | None, typer.Option(metavar="A,B", help="Only these venues.")] = None,
     leg_bps: Annotated[str, typer.Option(metavar="BPS", help="What trading one leg costs, in basis points.")] = "2",
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as JSON; - is stdout.")] = None,
     decisions: Annotated[
@@ -124,8 +125,7 @@ def replay(
     with _clear_errors(), ExitStack() as files:
         if all_ticks and decisions is None:
             raise InputError("--all writes to the decision log: give --decisions FILE too")
-        if json is not None and json == decisions:
-            raise InputError("--json and --decisions need two files")
+        _refuse_shared(history, json, decisions)
         costs = Costs.flat(leg_bps=leg_bps)
         strategy = presets.named(preset, costs=costs)
         chosen = FundingHistory.read(history).select(symbols=_names(symbols), venues=_names(venues))
@@ -160,14 +160,28 @@ def _progress() -> Progress:
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
-def _names(listed: str) -> list[str] | None:
+def _refuse_shared(history: Path, json: Path | None, decisions: Path | None) -> None:
+    """Neither output may be the history, nor both be one file."""
+    outputs = [path if str(path) == "-" else path.resolve() for path in (json, decisions) if path is not None]
+    if len(set(outputs)) != len(outputs):
+        raise InputError("--json and --decisions need two files")
+    if history.resolve() in outputs:
+        raise InputError("--json and --decisions must not overwrite the history")
+
+
+def _names(listed: str | None) -> list[str] | None:
+    """The names of a list such as `A,B`; None if there is no list. An empty one is a mistake, not "all"."""
+    if listed is None:
+        return None
     names = [name.strip() for name in listed.split(",") if name.strip()]
-    return names or None
+    if not names:
+        raise InputError("--symbols and --venues need at least one name, such as A,B")
+    return names
 
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return path.read_bytes().removeprefix(BOM_UTF8)
     except OSError as error:
         raise InputError(f"{path} can not be read: {error.strerror}") from error
 

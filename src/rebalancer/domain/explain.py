@@ -12,7 +12,7 @@ from .verdict import Fact, Outcome, Verdict
 if TYPE_CHECKING:
     from .record import DecisionRecord, LegRecord
 
-_FRACTIONS = ("divergence", "rate", "margin", "gain", "cost", "improvement")
+_FRACTIONS = frozenset(("divergence", "rate", "margin", "gain", "cost", "improvement"))
 _OUTCOMES = {
     Outcome.FIRED: "fired",
     Outcome.QUIET: "quiet",
@@ -48,7 +48,7 @@ def number(name: str, value: Decimal) -> str:
         return f"{value:,f} USD"
     if name.endswith("_bps"):
         return f"{plain(value)} bp"
-    if not name.endswith("_ratio") and any(word in name for word in _FRACTIONS):
+    if not name.endswith("_ratio") and not _FRACTIONS.isdisjoint(name.split("_")):
         return rate(value)
     return plain(value)
 

@@ -68,13 +68,14 @@ class Freshness(Value):
     """How old, how early and how far apart quotes may be before they count as unknown.
 
     `max_age`: the oldest a live quote (forming or indicative) may be. A settled rate may be as old as `max_age` or
-    `max_intervals` of its payment intervals, whichever is longer. `max_future`: how far after `as_of` a quote may
-    claim to be seen. `max_skew`: how far apart in time two live legs may be and still be compared; a settled leg is
-    comparable with any.
+    `max_intervals` of its payment intervals, whichever is longer; with `live_by_interval` so may a live one.
+    `max_future`: how far after `as_of` a quote may claim to be seen. `max_skew`: how far apart in time two live legs
+    may be and still be compared; a settled leg is comparable with any.
     """
 
     max_age: Duration = timedelta(seconds=120)
     max_intervals: Annotated[int, Field(ge=1, le=100)] = 2
+    live_by_interval: bool = False
     max_future: DurationOrZero = timedelta(seconds=10)
     max_skew: Duration = timedelta(seconds=120)
 
@@ -90,6 +91,6 @@ class Freshness(Value):
 
     def limit(self, quote: Quote) -> int:
         """The greatest age in seconds at which `quote` still counts."""
-        if quote.kind is not RateKind.SETTLED:
+        if quote.kind is not RateKind.SETTLED and not self.live_by_interval:
             return self.age_seconds
         return max(self.age_seconds, self.max_intervals * (quote.pays_seconds or seconds(quote.rate.interval)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from numbers import Integral
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self, overload
 
 from pydantic import BeforeValidator, PlainSerializer, StrictBool, WithJsonSchema
@@ -39,7 +40,8 @@ def read_number(value: object) -> Decimal:
         number = value
     elif isinstance(value, bool):
         raise InputError("true and false are not numbers")
-    elif isinstance(value, int):
+    elif isinstance(value, Integral):
+        value = int(value)
         if value.bit_length() > 200:  # before turning it into text, which costs quadratic time
             raise InputError(f"more than {MAX_DIGITS} digits")
         number = Decimal(value)

@@ -79,16 +79,22 @@ class MarketSnapshot(Value):
         )
 
     def observed(self, markets: Collection[Market]) -> tuple[Quote, ...]:
-        """The distinct observations of `markets` up to `as_of`, past and present, in order of time.
+        """The distinct observations of `markets`, past and present, in order of time; at one time the present is last.
 
-        Polls that saw the same rate at the same instant count once.
+        Polls that saw the same rate at the same instant count once. One from the future beyond tolerance does not
+        count, nor one of another kind than the market's quote: kinds are never mixed in one market.
         """
-        distinct = {
-            (quote.observed_epoch, quote.market, quote.rate.steps): quote
-            for quote in (*self.observations, *self.quotes)
-            if quote.market in markets and quote.observed_epoch <= self.now
+        latest = self.now + self.freshness.future_seconds
+        seen = {
+            (quote.observed_epoch, quote.market, quote.rate.steps): (present, quote)
+            for present, quotes in enumerate((self.observations, self.quotes))
+            for quote in quotes
+            if quote.market in markets
+            and quote.observed_epoch <= latest
+            and quote.kind is self.by_market.get(quote.market, quote).kind
         }
-        return tuple(distinct[key] for key in sorted(distinct))
+        ordered = sorted((at, market, present, steps) for (at, market, steps), (present, _) in seen.items())
+        return tuple(seen[at, market, steps][1] for at, market, _, steps in ordered)
 
     def at(self, instant: int, quotes: Iterable[Quote]) -> Self:
         """What a snapshot with these quotes alone would have been at an earlier `instant` (epoch seconds)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import ClassVar
 
 from .model import Value
@@ -21,13 +22,17 @@ class TargetFilter(Value):
     blocked_symbols: tuple[Symbol, ...] = ()
     taken: tuple[Pair, ...] = ()
 
+    @cached_property
+    def _taken(self) -> frozenset[Pair]:
+        return frozenset(self.taken)
+
     def refusal(self, pair: Pair) -> str | None:
         """Why `pair` may not be opened now, or None if it may."""
         if self.venues is not None and not {pair.long_dex, pair.short_dex} <= set(self.venues):
             return "a venue is not allowed"
         if pair.symbol in self.blocked_symbols:
             return "the symbol is blocked"
-        if pair in self.taken:
+        if pair in self._taken:
             return "another position holds the pair"
         return None
 

@@ -45,14 +45,14 @@ def read_history(path: str | os.PathLike[str]) -> FundingHistory:
     """The history in a file; HistoryError if it can not be read or a row is refused."""
     file = Path(path)
     try:
-        if file.suffix == ".parquet":
+        if file.suffix.lower() == ".parquet":
             return history_of(*_parquet(file), first_row=1)
-        with (gzip.open if file.suffix == ".gz" else open)(file, "rt", encoding="utf-8", newline="") as text:
+        with (gzip.open if file.suffix.lower() == ".gz" else open)(file, "rt", encoding="utf-8", newline="") as text:
             lines = csv.reader(text, strict=True)
             return history_of(next(lines, []), lines, first_row=2)
     except (OSError, EOFError, zlib.error) as error:
         why = getattr(error, "strerror", None) or "the file is damaged or not what its name says"
-        raise HistoryError(f"{file.name} can not be read: {why}") from error
+        raise HistoryError(f"{file.name or file} can not be read: {why}") from error
     except UnicodeDecodeError as error:
         raise HistoryError(f"{file.name} is not UTF-8 text; a gzip file must end in .gz") from error
     except csv.Error as error:

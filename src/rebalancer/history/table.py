@@ -136,6 +136,8 @@ class FundingHistory:
 
         Raises HistoryError for a name that the history does not have, suggesting the nearest.
         """
+        if isinstance(symbols, str) or isinstance(venues, str):
+            raise HistoryError("give a list of symbols or venues, not one text")
         wanted_symbols = (
             _known([read_symbol(name) for name in symbols], self.symbols) if symbols is not None else self.symbols
         )

@@ -21,6 +21,8 @@ from .log import Trade, TradeAction
 from .report import ReplayReport, summarise
 
 HOUR = timedelta(hours=1)
+MAX_TICKS = 1_000_000
+"""A century of hours: more is a mistake."""
 
 
 def replay(
@@ -44,12 +46,16 @@ def replay(
     `log` receives each trade as it happens, and with `holds` each tick that held; `progress` the ticks done and their
     number. Raises InputError if `every` is not a positive number of whole seconds.
     """
-    if every < timedelta(seconds=1) or every.microseconds:
+    if not isinstance(strategy, CombinedStrategy):
+        raise InputError(f"a {type(strategy).__name__} is not a strategy: wrap rules as CombinedStrategy(rule)")
+    if not isinstance(every, timedelta) or every < timedelta(seconds=1) or every.microseconds:
         raise InputError("every must be a whole number of seconds above 0")
     read = history.decisive()
     costs = costs or Costs.flat(leg_bps=2)
     needs = strategy.needs
     feed = Feed(read, every=seconds(every), observations=needs.observations)
+    if len(feed) > MAX_TICKS:
+        raise InputError(f"more than {MAX_TICKS:,} ticks: is a time of the history wrong, or `every` too short?")
     ledger = Ledger(read, costs, log or _nowhere)
     baseline = HoldThrough(costs) if read.settled else None
     entry = entry or EntryPolicy.matching(strategy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,9 +17,10 @@ from ..history.table import FundingHistory, Row, Series
 MAX_INTERVALS = 2
 """A rate older than this many of its intervals is unknown."""
 
-_ANY_AGE = timedelta(days=36_500)
-_SETTLED = Freshness(max_age=SECOND, max_intervals=MAX_INTERVALS)  # also for the past that a rule asks about
-_LIVE = Freshness(max_age=_ANY_AGE, max_skew=_ANY_AGE)  # the feed itself drops what is too old
+FRESHNESS = Freshness(
+    max_age=SECOND, max_intervals=MAX_INTERVALS, live_by_interval=True, max_skew=timedelta(days=36_500)
+)
+"""Two intervals for every kind of rate, at a tick and at the past instants that a rule asks about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +35,13 @@ class Tick:
 class Feed:
     """The ticks of a history, `every` seconds on the clock, from its first row to its last.
 
-    `observations` is how many past quotes of each market the snapshots carry.
+    `observations` is how many past instants at which a pair could be evaluated the snapshots carry, for every pair.
     """
 
     def __init__(self, history: FundingHistory, *, every: int, observations: int = 0) -> None:
         self._history = history
         self.every = every
         self._observations = observations
-        self._freshness = _SETTLED if history.settled else _LIVE
         self.first = -(-history.start // every) * every
         self.last = -(-history.end // every) * every
 
@@ -51,7 +51,7 @@ class Feed:
     def __iter__(self) -> Iterator[Tick]:
         rows = self._history.rows()
         latest: dict[Market, tuple[Quote, int]] = {}
-        past: dict[Market, deque[Quote]] = {}
+        past = Past(self._observations)
         place = 0
         for at in range(self.first, self.last + 1, self.every):
             came = place
@@ -60,13 +60,11 @@ class Feed:
                 quote = series.quote(row)
                 latest[series.market] = quote, row.at + MAX_INTERVALS * row.interval
                 if self._observations:
-                    past.setdefault(series.market, deque(maxlen=self._observations)).append(quote)
+                    past.see(quote, latest)
                 place += 1
             yield Tick(at, tuple(rows[came:place]), self._snapshot(at, latest, past))
 
-    def _snapshot(
-        self, at: int, latest: dict[Market, tuple[Quote, int]], past: dict[Market, deque[Quote]]
-    ) -> MarketSnapshot:
+    def _snapshot(self, at: int, latest: dict[Market, tuple[Quote, int]], past: Past) -> MarketSnapshot:
         fresh, missing = [], []
         for market, (quote, until) in latest.items():
             if at <= until:
@@ -77,11 +75,35 @@ class Feed:
             as_of=from_epoch(at),
             quotes=tuple(fresh),
             missing=tuple(missing),
-            observations=tuple(quote for quotes in past.values() for quote in quotes),
-            freshness=self._freshness,
+            observations=past.quotes(),
+            freshness=FRESHNESS,
         )
 
 
 def _stale(market: Market) -> Missing:
     why = "the last rate is older than two of its intervals"
     return Missing(field=RATE, venue=market.venue, symbol=market.symbol, why=why)
+
+
+class Past:
+    """The last instants at which each pair of markets could be evaluated: `times` of them, with both quotes."""
+
+    def __init__(self, times: int) -> None:
+        self._times = times
+        self._seen: dict[tuple[Market, Market], deque[tuple[Quote, Quote]]] = {}
+
+    def see(self, quote: Quote, latest: Mapping[Market, tuple[Quote, int]]) -> None:
+        """Take in a market's new quote beside the latest of the others of its symbol, where those are fresh."""
+        at = quote.observed_epoch
+        for market, (other, until) in latest.items():
+            if market.symbol == quote.symbol and market != quote.market and until >= at:
+                pair = (market, quote.market) if market < quote.market else (quote.market, market)
+                seen = self._seen.setdefault(pair, deque(maxlen=self._times))
+                if seen and max(one.observed_epoch for one in seen[-1]) == at:
+                    seen.pop()  # the other market's quote of this very instant came first
+                seen.append((other, quote))
+
+    def quotes(self) -> tuple[Quote, ...]:
+        """The distinct quotes of these instants."""
+        distinct = {id(quote): quote for seen in self._seen.values() for both in seen for quote in both}
+        return tuple(distinct.values())

@@ -84,7 +84,7 @@ class ReplayReport(Value):
     lone_leg_hours: Exact
     reasons: tuple[ReasonReport, ...]
     symbols: tuple[SymbolReport, ...]
-    log: tuple[Trade, ...] = Field(exclude=True, repr=False)
+    log: tuple[Trade, ...] = Field(default=(), exclude=True, repr=False)
 
 
 def summarise(

@@ -83,8 +83,11 @@ class CombinedStrategy(Composable):
         """Decide for several positions at once, in their order: no two of them switch to the same pair.
 
         A pair that another position holds is taken. Where two want the same one, the larger gain has it (ties by the
-        position's id) and the other is decided without it, whatever the order of input.
+        position's id) and the other is decided without it, whatever the order of input. Raises InputError for two
+        positions with one id.
         """
+        if len({position.id for position in positions}) != len(positions):
+            raise InputError("two positions with one id: give each its own")
         lost: dict[UUID, set[Pair]] = {
             position.id: {other.pair for other in positions if other.id != position.id} for position in positions
         }

@@ -14,7 +14,7 @@ from ..domain.verdict import Fact, Outcome, Verdict
 from ..errors import InputError
 from .algebra import held_back
 from .asking import ask
-from .base import BaseRule, Rule
+from .base import BaseRule, Rule, is_rule
 from .context import RuleContext
 from .guard import Answer, Reply
 
@@ -31,6 +31,8 @@ class Confirmed(BaseRule):
     times: Annotated[int, Field(ge=1, le=1_000)] = 3
 
     def __init__(self, rule: Rule, *, times: int = 3) -> None:
+        if not is_rule(rule):
+            raise InputError("not a rule to confirm: give an instance, such as DivergenceFlip()")
         Value.__init__(self, rule=rule, times=times)
 
     @model_validator(mode="after")

@@ -149,8 +149,8 @@ class RuleContext:
     def opportunities(self) -> tuple[Opportunity, ...]:
         """The other pairs that may be opened now, the largest divergence first, without the held pair.
 
-        Of the position's symbol, or of every symbol if the rule needs `all_symbols`. None at all is unknown where the
-        source could not list any.
+        Of the position's symbol, or of every symbol if the rule needs `all_symbols`. None but the held pair's reverse
+        is unknown where the source could not list any.
         """
         self.require("opportunities")
         book = self.snapshot.book
@@ -161,7 +161,8 @@ class RuleContext:
         found = tuple(
             book.opportunity(pair) for _, pair in ranked if pair != held and self.targets.refusal(pair) is None
         )
-        if not found and (missing := book.opportunity_gaps(symbol)):
+        reverse = (held.symbol, held.short_dex, held.long_dex)
+        if all(one.pair == reverse for one in found) and (missing := book.opportunity_gaps(symbol)):
             raise UnknownValueError(missing)
         return found
 

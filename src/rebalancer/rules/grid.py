@@ -155,5 +155,5 @@ class GridRule(BaseRule):
 
 
 def is_stated(rule: Rule) -> TypeGuard[GridRule]:
-    """Whether the stated functions alone decide: not where a subclass of a built-in rule evaluates in its own way."""
-    return isinstance(rule, GridRule) and type(rule).evaluate is GridRule.evaluate
+    """Whether the stated functions alone decide: not those of a subclass from elsewhere, which may add its own ways."""
+    return isinstance(rule, GridRule) and type(rule).__module__.startswith(f"{__package__}.")

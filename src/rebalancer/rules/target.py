@@ -103,8 +103,8 @@ class TargetRule(GridRule):
             return gained
 
         best = best_target(book.ranked(symbol), held, ctx.targets, gain, self.pricing())
+        missing = book.opportunity_gaps(symbol)
         if best is None:
-            missing = book.opportunity_gaps(symbol)
             if missing:
                 return Verdict.not_evaluated(UNKNOWN, missing=missing)
             return Verdict.quiet("there is no other pair to switch to")
@@ -112,4 +112,6 @@ class TargetRule(GridRule):
         facts = self.facts({**bound.values, **more})
         if bound.call(self.fires, gain=best.gain):
             return Verdict.switch(book.opportunity(best.pair), self.claims.fired, *facts, urgency=self.urgency)
+        if missing:  # what is known does not fire, but a pair that is not known might
+            return Verdict.not_evaluated(UNKNOWN, *facts, missing=missing)
         return Verdict.quiet(self.claims.quiet, *facts)
