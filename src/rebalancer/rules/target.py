@@ -62,11 +62,13 @@ def best_target(
         if cost != floor:
             gained = gain(divergence, cost)
         if best is None or gained > best.gain or (gained == best.gain and pair < best.pair):
-            best = Best(divergence, pair, cost, gained)
+            best = _new(Best, (divergence, pair, cost, gained))
     return best
 
 
 _ANY = TargetFilter.ANY
+_new = tuple.__new__
+"""Makes a named tuple of what is known to be its fields, at half the cost; this is the hottest loop of all."""
 
 
 class TargetRule(GridRule):
