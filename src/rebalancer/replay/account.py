@@ -61,11 +61,11 @@ class Ledger:
     history: FundingHistory
     costs: Costs
     tell: Callable[[Trade], None]
-    slots: dict[str, Slot] = field(default_factory=dict)
-    accounts: defaultdict[str, Account] = field(default_factory=lambda: defaultdict(Account))
-    reasons: dict[str, Reason] = field(default_factory=dict)
-    log: list[Trade] = field(default_factory=list)
-    _ends: dict[Market, int] = field(default_factory=dict)
+    slots: dict[str, Slot] = field(default_factory=dict, init=False)
+    accounts: defaultdict[str, Account] = field(init=False)
+    reasons: dict[str, Reason] = field(default_factory=dict, init=False)
+    log: list[Trade] = field(default_factory=list, init=False)
+    _ends: dict[Market, int] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.accounts = defaultdict(Account, {symbol: Account() for symbol in self.history.symbols})

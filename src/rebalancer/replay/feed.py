@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ..domain.market import Freshness, Quote
-from ..domain.missing import RATE, Missing
 from ..domain.names import Market
 from ..domain.snapshot import MarketSnapshot
 from ..domain.times import SECOND, from_epoch
@@ -62,27 +61,13 @@ class Feed:
                 if self._observations:
                     past.see(quote, latest)
                 place += 1
-            yield Tick(at, tuple(rows[came:place]), self._snapshot(at, latest, past))
-
-    def _snapshot(self, at: int, latest: dict[Market, tuple[Quote, int]], past: Past) -> MarketSnapshot:
-        fresh, missing = [], []
-        for market, (quote, until) in latest.items():
-            if at <= until:
-                fresh.append(quote)
-            else:
-                missing.append(_stale(market))
-        return MarketSnapshot(
-            as_of=from_epoch(at),
-            quotes=tuple(fresh),
-            missing=tuple(missing),
-            observations=past.quotes(),
-            freshness=FRESHNESS,
-        )
-
-
-def _stale(market: Market) -> Missing:
-    why = "the last rate is older than two of its intervals"
-    return Missing(field=RATE, venue=market.venue, symbol=market.symbol, why=why)
+            snapshot = MarketSnapshot(
+                as_of=from_epoch(at),
+                quotes=tuple(quote for quote, _ in latest.values()),
+                observations=past.quotes(),
+                freshness=FRESHNESS,
+            )
+            yield Tick(at, tuple(rows[came:place]), snapshot)
 
 
 class Past:

@@ -13,11 +13,11 @@ from ..domain.names import Line, Symbol, Venue
 from ..domain.numbers import (
     FRACTION_PLACES,
     RATIO_ONE,
-    RATIO_PLACES,
     Exact,
     OptionalExact,
     divide_half_even,
     from_grid,
+    ratio,
 )
 from ..domain.times import Duration, Instant, from_epoch
 from ..history.table import FundingHistory
@@ -157,4 +157,4 @@ def _bps(steps: int) -> Decimal:
 
 def _hours(secs: int) -> Decimal:
     """Hours to the second, rounded half-even to 1e-6."""
-    return from_grid(divide_half_even(secs * RATIO_ONE, 3600), RATIO_PLACES)
+    return ratio(divide_half_even(secs * RATIO_ONE, 3600))

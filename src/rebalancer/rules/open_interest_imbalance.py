@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from ..domain.names import ReasonCode
-from ..domain.numbers import RATIO_ONE, RATIO_PLACES, Ratio, from_grid
+from ..domain.numbers import RATIO_ONE, Ratio, ratio
 from ..domain.verdict import Fact
 from .base import param
 from .grid import Claims, GridRule, parameter
@@ -46,7 +46,7 @@ class OpenInterestImbalance(GridRule):
         long, short = values["long_open_interest"], values["short_open_interest"]
         too_small = long * RATIO_ONE < parameter(self, "min_ratio") * short
         side = "min_ratio" if too_small else "max_ratio"
-        limit = from_grid(parameter(self, side) * short, RATIO_PLACES)
+        limit = ratio(parameter(self, side) * short)
         return (
             Fact("long_open_interest_usd", Decimal(long), limit=limit),
             Fact("short_open_interest_usd", Decimal(short)),
