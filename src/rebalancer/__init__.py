@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .domain.opportunity import Opportunity as Opportunity
     from .domain.position import Position as Position
     from .domain.position import PositionStatus as PositionStatus
+    from .domain.request import MarketRequest as MarketRequest
     from .domain.snapshot import MarketSnapshot as MarketSnapshot
     from .domain.targets import TargetFilter as TargetFilter
     from .domain.verdict import Action as Action
@@ -33,13 +34,22 @@ if TYPE_CHECKING:
     from .domain.verdict import Urgency as Urgency
     from .domain.verdict import Verdict as Verdict
     from .entry.policy import EntryPolicy as EntryPolicy
+    from .errors import BadAnswerError as BadAnswerError
     from .errors import HistoryError as HistoryError
     from .errors import InputError as InputError
     from .errors import MissingExtraError as MissingExtraError
+    from .errors import PluginError as PluginError
     from .errors import RebalancerError as RebalancerError
+    from .errors import SourceError as SourceError
+    from .errors import SourceRefusedError as SourceRefusedError
+    from .errors import SourceUnavailableError as SourceUnavailableError
     from .errors import UndeclaredNeedError as UndeclaredNeedError
+    from .errors import UnknownMarketError as UnknownMarketError
     from .errors import UnknownValueError as UnknownValueError
+    from .errors import UnsuppliedNeedError as UnsuppliedNeedError
     from .history.table import FundingHistory as FundingHistory
+    from .ports import Clock as Clock
+    from .ports import FundingSource as FundingSource
     from .presets import RebalanceConfig as RebalanceConfig
     from .rules.base import BaseRule as BaseRule
     from .rules.base import Rule as Rule
@@ -69,19 +79,28 @@ _HOMES = {
     "domain.numbers": ("Bps", "Fraction", "Ratio"),
     "domain.opportunity": ("Opportunity",),
     "domain.position": ("Position", "PositionStatus"),
+    "domain.request": ("MarketRequest",),
     "domain.snapshot": ("MarketSnapshot",),
     "domain.targets": ("TargetFilter",),
     "domain.verdict": ("Action", "Fact", "HeldBack", "Outcome", "Urgency", "Verdict"),
     "entry.policy": ("EntryPolicy",),
     "errors": (
+        "BadAnswerError",
         "HistoryError",
         "InputError",
         "MissingExtraError",
+        "PluginError",
         "RebalancerError",
+        "SourceError",
+        "SourceRefusedError",
+        "SourceUnavailableError",
         "UndeclaredNeedError",
+        "UnknownMarketError",
         "UnknownValueError",
+        "UnsuppliedNeedError",
     ),
     "history.table": ("FundingHistory",),
+    "ports": ("Clock", "FundingSource"),
     "presets": ("RebalanceConfig",),
     "rules.base": ("BaseRule", "Rule", "param"),
     "rules.better_opportunity": ("BetterOpportunity",),

@@ -5,6 +5,13 @@ RebalancerError
 │   └── HistoryError                     a row of a history file was refused; carries `row`
 ├── UnknownValueError                    a rule read a value that nobody knows; carries `missing`
 ├── UndeclaredNeedError                  a rule read a value that its needs do not declare; carries `need`
+├── UnsuppliedNeedError                  a rule needs what nobody supplies; carries `rule` and `needs`
+├── SourceError                          a source of data gave no answer to use; carries `source`
+│   ├── SourceUnavailableError           it could not be reached, was too slow, or said that it can not answer now
+│   ├── SourceRefusedError               it refused the question; carries `status`
+│   │   └── UnknownMarketError           it does not know this venue, symbol or pair
+│   └── BadAnswerError                   what it answered is not what it promises
+├── PluginError                          a plugin, or what it made, can not be used; carries `distribution`
 └── MissingExtraError (also ImportError) an optional dependency is absent; names the extra to install
 """
 
@@ -71,6 +78,57 @@ class UndeclaredNeedError(RebalancerError):
     def __init__(self, need: str) -> None:
         super().__init__(f"this value needs Needs({need}=...): declare it in the rule's `needs`")
         self.need = need
+
+
+class UnsuppliedNeedError(RebalancerError):
+    """A rule of the strategy needs what neither the source nor the executor supplies, so that it could never decide.
+
+    `rule` is the rule's name, `needs` are the names of the needs that nobody supplies.
+    """
+
+    def __init__(self, rule: str, needs: Sequence[str]) -> None:
+        super().__init__(
+            f"{rule} needs {', '.join(needs)}, which nothing here supplies: choose a source that supplies it, "
+            "or a strategy without this rule"
+        )
+        self.rule = rule
+        self.needs = tuple(needs)
+
+
+class SourceError(RebalancerError):
+    """A source of data gave no answer that can be used. `source` names it. Nothing is known: neither yes nor no."""
+
+    def __init__(self, source: str, message: str) -> None:
+        super().__init__(f"{source}: {message}")
+        self.source = source
+
+
+class SourceUnavailableError(SourceError):
+    """The source could not be reached, did not answer in time, or said that it can not answer now. Ask again later."""
+
+
+class SourceRefusedError(SourceError):
+    """The source refused the question: asking again changes nothing. `status` is its HTTP status, if it has one."""
+
+    def __init__(self, source: str, message: str, *, status: int | None = None) -> None:
+        super().__init__(source, message)
+        self.status = status
+
+
+class UnknownMarketError(SourceRefusedError):
+    """The source does not know this venue, symbol or pair, or has not loaded it yet."""
+
+
+class BadAnswerError(SourceError):
+    """The source answered with something that it does not promise, so nothing of it is believed."""
+
+
+class PluginError(RebalancerError):
+    """A plugin, or what it made, can not be used. `distribution` is the name of the package that it came in."""
+
+    def __init__(self, distribution: str, message: str) -> None:
+        super().__init__(f"{distribution}: {message}")
+        self.distribution = distribution
 
 
 class MissingExtraError(RebalancerError, ImportError):

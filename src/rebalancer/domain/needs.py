@@ -28,3 +28,8 @@ class Needs(Value):
 
     def __or__(self, other: Needs) -> Needs:
         return Needs(**{name: max(getattr(self, name), getattr(other, name)) for name in type(self).model_fields})
+
+    def lacking(self, supplied: Needs) -> tuple[str, ...]:
+        """The names of the needs that `supplied` does not cover."""
+        names = type(self).model_fields
+        return tuple(name for name in names if getattr(self, name) > getattr(supplied, name))

@@ -48,7 +48,9 @@ def _asked(rule: Rule, ctx: RuleContext) -> Verdict:
         verdict = rule.evaluate(ctx.limited_to(rule.needs))
     except UnknownValueError as unknown:
         return Verdict.not_evaluated("a value that it reads is unknown", missing=unknown.missing)
-    except Exception as error:  # a plugin may raise anything; the other rules must still decide
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plugin may raise anything, even SystemExit; the other rules must still decide
         return Verdict.failed(f"{origin(rule)} raised {type(error).__name__}")
     if not isinstance(verdict, Verdict):
         return Verdict.failed(f"{origin(rule)} returned a {type(verdict).__name__}, not a Verdict")

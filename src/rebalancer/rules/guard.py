@@ -84,7 +84,9 @@ def consult(guard: Guard, ctx: RuleContext) -> Answer:
             return guard.answer(ctx.limited_to(guard.needs))
         except UnknownValueError as unknown:
             return Answer(Reply.UNKNOWN, "a value that it reads is unknown", missing=unknown.missing)
-        except Exception as error:  # as for rules
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # as for rules
             return Answer(Reply.FAILED, f"{origin(guard)} raised {type(error).__name__}")
 
 
