@@ -68,6 +68,12 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"
 """One line of text for a person."""
 
 
+def as_line(text: object, *, most: int = 500) -> str:
+    """`text` from outside as a `Line` of at most `most` characters: cut, and escaped where it is not printable."""
+    short = str(text)[:most]
+    return (short if short.isprintable() else ascii(short))[:most] or "nothing"
+
+
 def reason_of(name: str) -> str:
     """`FundingCliff`, `funding_cliff` and `_FundingCliff` as the reason code FUNDING_CLIFF."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip("_")).upper()

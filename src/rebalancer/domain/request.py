@@ -22,7 +22,8 @@ class MarketRequest(Value):
     needs: Needs = Needs()
 
     @cached_property
-    def _markets(self) -> frozenset[Market]:
+    def held(self) -> frozenset[Market]:
+        """The markets that must be had."""
         return frozenset(self.markets)
 
     @cached_property
@@ -30,8 +31,10 @@ class MarketRequest(Value):
         return frozenset(self.symbols or ())
 
     def wants(self, market: Market) -> bool:
-        """Whether a quote of `market` belongs into the answer."""
-        if market in self._markets:
-            return True
+        """Whether a quote of `market` belongs into the answer: it is held, or a candidate's."""
+        return market in self.held or self.wants_candidate(market)
+
+    def wants_candidate(self, market: Market) -> bool:
+        """Whether `market` may be a leg of a candidate."""
         openable = self.venues is None or market.venue in self.venues
         return openable and (self.symbols is None or market.symbol in self._symbols)

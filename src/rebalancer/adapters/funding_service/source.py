@@ -1,0 +1,193 @@
+"""The Funding Rate Service as a source: one question for all positions, whatever their number."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, ParamSpec, Self, TypeVar
+
+from ...domain.market import Quote
+from ...domain.missing import OPEN_INTEREST, OPPORTUNITIES, RATE, VOLUME, Missing
+from ...domain.names import Market, as_line, read_venue
+from ...domain.needs import Needs
+from ...domain.request import MarketRequest
+from ...domain.snapshot import MarketSnapshot
+from ...domain.venues import VENUES, VenueTable
+from ...errors import InputError, SourceError
+from ...ports import FundingSource
+from .answers import ServiceRate, ServiceSymbol, VenueRates, VenueSymbols
+from .client import URL, FundingServiceClient
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class FundingServiceSource(FundingSource):
+    """Quotes from a FundingServiceClient: a request or two for each venue, and one for the list of venues.
+
+    Candidates follow from the quotes of all active venues, or of `venues` alone; the service's ranked lists are not
+    asked, since they carry no age, are capped and rank by another figure. How often a venue pays is from `table`; a
+    venue that it does not know pays at the interval of its rate. Open interest and volume that the service refreshed
+    more than `figures_age` ago are unknown. `at_once` requests are under way at a time: more cost it more than they
+    save, unless it is far away.
+    """
+
+    def __init__(
+        self,
+        client: FundingServiceClient,
+        *,
+        venues: Sequence[str] | None = None,
+        table: VenueTable = VENUES,
+        figures_age: timedelta = timedelta(hours=1),
+        at_once: int = 3,
+    ) -> None:
+        if at_once < 1:
+            raise InputError("at_once must be at least 1")
+        self.client = client
+        self._at_once = at_once
+        self._venues = None if venues is None else frozenset(read_venue(venue) for venue in venues)
+        self._table = table
+        self._figures_age = figures_age
+
+    @classmethod
+    def connect(cls, url: str = URL, *, venues: Sequence[str] | None = None, **options: Any) -> Self:
+        """A source on a client of its own; `options` are the client's."""
+        return cls(FundingServiceClient(url, **options), venues=venues)
+
+    @property
+    def name(self) -> str:
+        """What the source is called in errors and as the origin of its quotes."""
+        return self.client.name
+
+    @property
+    def supplies(self) -> Needs:
+        """All but mark prices and past observations, which the service does not have."""
+        return Needs(opportunities=True, all_symbols=True, schedule=True, open_interest=True, volume=True)
+
+    async def snapshot(self, request: MarketRequest) -> MarketSnapshot:
+        """The rates of the markets that `request` names, as the service has them now."""
+        active = await self._active(request)
+        venues = {market.venue for market in request.markets}
+        if not isinstance(active, SourceError):
+            venues |= active
+        gate = asyncio.Semaphore(self._at_once)
+        reads = await asyncio.gather(*(self._read(venue, request.needs, gate) for venue in sorted(venues)))
+        failures = [read.rates for read in reads if isinstance(read.rates, SourceError)]
+        if failures and len(failures) == len(reads):
+            raise failures[0]
+        answer = _Answer(request, self.name, self._table, self.client.clock.now(), self._figures_age)
+        if isinstance(active, SourceError):
+            answer.miss(OPPORTUNITIES, why=f"which venues are active is unknown: {active}")
+        for read in reads:
+            answer.take(read, candidates=not isinstance(active, SourceError) and read.venue in active)
+        return answer.snapshot()
+
+    async def aclose(self) -> None:
+        """Close the client."""
+        await self.client.aclose()
+
+    async def _active(self, request: MarketRequest) -> frozenset[str] | SourceError:
+        """The venues whose candidates are wanted and that somebody refreshes."""
+        if request.symbols == ():
+            return frozenset()
+        listed = await _or_error(self.client.get_dexes)
+        if isinstance(listed, SourceError):
+            return listed
+        active = frozenset(one.venue for one in listed if one.active)
+        allowed = (active if names is None else active & frozenset(names) for names in (self._venues, request.venues))
+        return frozenset.intersection(*allowed)
+
+    async def _read(self, venue: str, needs: Needs, gate: asyncio.Semaphore) -> _Read:
+        """A venue's rates, and its figures where they are needed: two requests at most."""
+        async with gate:
+            rates = await _or_error(self.client.get_funding_rates, venue)
+        if not (needs.open_interest or needs.volume):
+            return _Read(venue, rates)
+        async with gate:
+            return _Read(venue, rates, await _or_error(self.client.get_symbols, venue))
+
+
+async def _or_error(ask: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T | SourceError:
+    """An answer, or why there is none: one venue's failure is not the others'."""
+    try:
+        return await ask(*args, **kwargs)
+    except SourceError as error:
+        return error
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What came of asking about one venue."""
+
+    venue: str
+    rates: VenueRates | SourceError
+    figures: VenueSymbols | SourceError | None = None
+
+
+class _Answer:
+    """A snapshot in the making."""
+
+    def __init__(
+        self, request: MarketRequest, origin: str, table: VenueTable, as_of: datetime, figures_age: timedelta
+    ) -> None:
+        self._request = request
+        self._origin = origin
+        self._table = table
+        self._as_of = as_of
+        self._figures_age = figures_age
+        self._quotes: dict[Market, Quote] = {}
+        self._missing: list[Missing] = []
+
+    def miss(self, field: str, *, why: str, venue: str | None = None, symbol: str | None = None) -> None:
+        """Say what could not be had."""
+        self._missing.append(Missing(field=field, venue=venue, symbol=symbol, why=as_line(why)))
+
+    def take(self, read: _Read, *, candidates: bool) -> None:
+        """Take in a venue: its held markets, and with `candidates` the others that are wanted."""
+        if isinstance(read.rates, SourceError):
+            self.miss(RATE, venue=read.venue, why=str(read.rates))
+            if candidates:
+                self.miss(OPPORTUNITIES, why=f"{read.venue} could not be read")
+            return
+        for row in read.rates.refused:
+            self._missing.append(row)
+            if candidates:
+                self.miss(OPPORTUNITIES, symbol=row.symbol, why=f"a row of {read.venue} was refused")
+        figures = self._figures(read)
+        for rate in read.rates.rates:
+            market = Market(read.venue, rate.symbol)
+            if market in self._request.held or (candidates and self._request.wants_candidate(market)):
+                self._quotes[market] = self._quote(rate, figures.get(rate.symbol))
+
+    def _figures(self, read: _Read) -> dict[str, ServiceSymbol]:
+        """The figures of a venue's symbols that count."""
+        if isinstance(read.figures, VenueSymbols):
+            oldest = self._as_of - self._figures_age
+            return {one.symbol: one for one in read.figures.symbols if one.observed_at >= oldest}
+        if read.figures is not None:
+            self.miss(OPEN_INTEREST, venue=read.venue, why=str(read.figures))
+            self.miss(VOLUME, venue=read.venue, why=str(read.figures))
+        return {}
+
+    def _quote(self, rate: ServiceRate, figures: ServiceSymbol | None) -> Quote:
+        facts = self._table.of(Market(rate.venue, rate.symbol))
+        return Quote.model_construct(  # every value was validated when it was read
+            venue=rate.venue,
+            symbol=rate.symbol,
+            rate=rate.rate,
+            observed_at=rate.observed_at,
+            pays_every=rate.rate.interval if facts is None else facts.pays_every,
+            next_funding_at=rate.next_funding_at,
+            open_interest_usd=None if figures is None else figures.open_interest_usd,
+            volume_24h_usd=None if figures is None else figures.volume_24h_usd,
+            origin=self._origin,
+        )
+
+    def snapshot(self) -> MarketSnapshot:
+        """The snapshot; a held market without a quote and without a reason yet gets one."""
+        for market in self._request.markets:
+            if market not in self._quotes:
+                self.miss(RATE, venue=market.venue, symbol=market.symbol, why="the service has no rate of it")
+        return MarketSnapshot(as_of=self._as_of, quotes=tuple(self._quotes.values()), missing=tuple(self._missing))

@@ -1,0 +1,176 @@
+"""Asking a service for JSON: one kept client, and one bound on everything that an answer may cost."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import httpx
+
+from ...errors import BadAnswerError, InputError, SourceRefusedError, SourceUnavailableError, UnknownMarketError
+from ...ports import Clock
+from .address import Address
+from .answer import read_json, words
+from .breaker import Breaker
+from .retry import SECOND, Retry, Retrying, retry_after
+
+MAX_BYTES = 384 * 1024
+"""The largest answer. JSON of this size is at most 14 MiB in memory, whatever it holds."""
+KEPT = timedelta(seconds=4)
+"""How long an idle connection is kept: less than the 5 s after which common servers close it."""
+TRANSIENT = (429, 502, 503, 504)
+"""What a service answers that may be well in a moment."""
+
+
+class _Again(Exception):  # noqa: N818  # a signal within this file, never an error of the library
+    """A try failed in a way that another may not."""
+
+    def __init__(self, failure: SourceUnavailableError, *, asked: float | None = None) -> None:
+        self.failure = failure
+        self.asked = asked
+
+
+class JsonReader:
+    """Reads JSON from the service at `url`, by GET alone, over one kept client.
+
+    `deadline` bounds a whole read, retries included. An answer is refused if it is larger than `max_bytes`, encoded,
+    redirected, or no JSON. TLS is verified (`verify` takes an `ssl.SSLContext` of your own); proxies from the
+    environment count only with `trust_env`. Raises InputError for an address that is not safe to use.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        name: str,
+        clock: Clock,
+        headers: Mapping[str, str] | None = None,
+        deadline: timedelta = timedelta(seconds=10),
+        max_bytes: int = MAX_BYTES,
+        retry: Retry | None = None,
+        breaker: Breaker | None = None,
+        verify: ssl.SSLContext | None = None,
+        allow_http: bool = False,
+        trust_env: bool = False,
+    ) -> None:
+        for header, value in (headers or {}).items():
+            if not (header.isascii() and value.isascii() and f"{header}{value}".isprintable()):
+                raise InputError("a header's name and value must be plain printable ASCII")
+        self.name = name
+        self._address = Address.read(url, allow_http=allow_http)
+        self._clock = clock
+        self._deadline = deadline / SECOND
+        self._max_bytes = max_bytes
+        self._retrying = Retrying(retry or Retry())
+        self._breaker = breaker or Breaker(name, clock)
+        self._secrets = tuple(secret for secret in (*(headers or {}).values(), *(self._address.auth or ())) if secret)
+        self._client = httpx.AsyncClient(
+            headers={"Accept": "application/json", **(headers or {}), "Accept-Encoding": "identity"},
+            auth=self._address.auth,
+            verify=True if verify is None else verify,
+            timeout=None,  # the deadline bounds the whole; httpx's own timeouts are per read
+            limits=httpx.Limits(keepalive_expiry=KEPT / SECOND),
+            trust_env=trust_env,
+        )
+
+    async def get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
+        """The JSON at `path` below the address; numbers with a point are exact Decimals.
+
+        Raises SourceUnavailableError, SourceRefusedError (UnknownMarketError for 404) or BadAnswerError.
+        """
+        until = self._clock.monotonic() + self._deadline
+        try:
+            async with asyncio.timeout(self._deadline), self._breaker.request():
+                return await self._insist(path, params, until)
+        except TimeoutError as error:
+            raise self._unavailable(f"no whole answer within {self._deadline:g} s") from error
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def _insist(self, path: str, params: Mapping[str, str] | None, until: float) -> Any:
+        """Ask, and again where that may help."""
+        self._retrying.first_try()
+        attempt = 1
+        while True:
+            try:
+                return await self._ask(path, params)
+            except _Again as again:
+                left = until - self._clock.monotonic()
+                wait = self._retrying.wait(attempt, asked=again.asked, left=left)
+                if wait is None:
+                    if again.asked is not None:
+                        self._breaker.hold(again.asked, why="it asked to be left alone")
+                    raise again.failure from again.__cause__
+            await self._clock.sleep(wait)
+            attempt += 1
+
+    async def _ask(self, path: str, params: Mapping[str, str] | None) -> Any:
+        """One request and its answer; every foreign exception becomes one of ours."""
+        try:
+            async with self._client.stream("GET", f"{self._address}{path}", params=params) as response:
+                body = await self._body(response)
+        except httpx.TransportError as error:
+            if isinstance(error, httpx.ConnectError) and _is_tls(error):
+                raise self._unavailable("its certificate or encryption is not accepted") from error
+            raise _Again(self._unavailable(f"the connection failed ({type(error).__name__})")) from error
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            raise BadAnswerError(self.name, f"the exchange failed ({type(error).__name__})") from error
+        self._judge(response, body)
+        try:
+            return read_json(body)
+        except ValueError as error:
+            raise BadAnswerError(self.name, f"the answer is not the JSON it should be: {_kind(error)}") from error
+
+    async def _body(self, response: httpx.Response) -> bytearray:
+        """The bytes as sent, up to the cap."""
+        if response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+            raise BadAnswerError(self.name, "the answer is compressed though that was not asked for")
+        body = bytearray()
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > self._max_bytes:
+                raise BadAnswerError(self.name, f"the answer is larger than {self._max_bytes} bytes")
+        return body
+
+    def _judge(self, response: httpx.Response, body: bytearray) -> None:
+        """Raise unless the status says that the body is the answer."""
+        status = response.status_code
+        if status == httpx.codes.OK:
+            kind = response.headers.get("content-type", "")
+            if kind.partition(";")[0].strip().lower() != "application/json":
+                raise BadAnswerError(self.name, "the answer is not said to be JSON")
+            return
+        if not 400 <= status <= 599:
+            raise BadAnswerError(self.name, f"HTTP {status}; redirects are not followed")
+        said = words(body, secrets=self._secrets)
+        message = f"HTTP {status}: {said}" if said else f"HTTP {status}"
+        if status in TRANSIENT:
+            asked = retry_after(response.headers.get("retry-after"), now=self._clock.now())
+            raise _Again(self._unavailable(message), asked=asked)
+        if status >= 500:
+            raise self._unavailable(message)
+        if status == httpx.codes.NOT_FOUND:
+            raise UnknownMarketError(self.name, message, status=status)
+        raise SourceRefusedError(self.name, message, status=status)
+
+    def _unavailable(self, message: str) -> SourceUnavailableError:
+        return SourceUnavailableError(self.name, message)
+
+
+def _is_tls(error: BaseException | None) -> bool:
+    """Whether encryption is what failed: trying again changes nothing then."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _kind(error: ValueError) -> str:
+    """Why JSON was refused, without a piece of the text."""
+    return "it is malformed or cut off" if type(error) is not ValueError else str(error)

@@ -1,0 +1,1 @@
+"""The loop around deciding: what to fetch, and how it is looked at before anything is decided."""

@@ -1,0 +1,132 @@
+"""The fetch planner: one question a tick for all positions, and an answer that can be decided on, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from ..domain.market import Freshness, Quote
+from ..domain.missing import OPPORTUNITIES, RATE, Missing
+from ..domain.names import as_line
+from ..domain.needs import Needs
+from ..domain.plausible import Plausibility
+from ..domain.position import Position
+from ..domain.request import MarketRequest
+from ..domain.sanity import USUAL, Suspicion, screened, suspicions
+from ..domain.snapshot import MarketSnapshot
+from ..domain.times import SECOND
+from ..errors import BadAnswerError, SourceError, SourceUnavailableError, UnsuppliedNeedError
+from ..ports import Clock, FundingSource
+from ..rules.base import Rule
+from ..rules.combined import CombinedStrategy
+
+
+def require_supplied(strategy: Rule, *supplied: Needs) -> None:
+    """Refuse a strategy with a rule that needs what nobody supplies: it could never be evaluated.
+
+    `supplied` is what each supplier has: the source, an executor that reads legs, a store that keeps observations.
+    Raises UnsuppliedNeedError, naming the rule.
+    """
+    all_of_them = Needs(rates=False)
+    for one in supplied:
+        all_of_them |= one
+    for rule in strategy.rules if isinstance(strategy, CombinedStrategy) else (strategy,):
+        lacking = rule.needs.lacking(all_of_them)
+        if lacking:
+            raise UnsuppliedNeedError(rule.name, lacking)
+
+
+def request_for(positions: Collection[Position], needs: Needs, *, venues: Sequence[str] | None = None) -> MarketRequest:
+    """The one question for all positions: their legs and, where needed, the candidates on `venues` (None: on all)."""
+    legs = {leg for pair in {position.pair for position in positions} for leg in (pair.long, pair.short)}
+    symbols = tuple(sorted({market.symbol for market in legs})) if needs.opportunities else ()
+    return MarketRequest(
+        markets=tuple(sorted(legs)),
+        symbols=None if needs.opportunities and needs.all_symbols else symbols,
+        venues=None if venues is None else tuple(venues),
+        needs=needs,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A tick's data: the snapshot to decide on, and what of the source's answer was not believed.
+
+    `error` is why the source gave no answer at all; every value is unknown then.
+    """
+
+    snapshot: MarketSnapshot
+    suspicions: tuple[Suspicion, ...] = ()
+    error: SourceError | None = None
+
+
+class Fetcher:
+    """Asks a source once a tick for what a strategy needs, and looks at the answer before anybody decides on it.
+
+    `supplied` is what others supply beside the source. `deadline` bounds the question. `freshness` replaces the
+    source's own limits of age; `plausibility` is what rates are believed. Raises UnsuppliedNeedError if a rule needs
+    what nobody supplies.
+    """
+
+    def __init__(
+        self,
+        source: FundingSource,
+        strategy: Rule,
+        *,
+        clock: Clock,
+        supplied: Sequence[Needs] = (),
+        venues: Sequence[str] | None = None,
+        deadline: timedelta = timedelta(seconds=20),
+        freshness: Freshness | None = None,
+        plausibility: Plausibility = USUAL,
+    ) -> None:
+        require_supplied(strategy, source.supplies, *supplied)
+        self._source = source
+        self._name = source.name
+        self._needs = strategy.needs
+        self._clock = clock
+        self._venues = venues
+        self._deadline = deadline / SECOND
+        self._freshness = freshness
+        self._plausibility = plausibility
+
+    async def fetch(self, positions: Collection[Position], *, past: Sequence[Quote] = ()) -> Fetched:
+        """The data of this tick. Whatever the source does, there is an answer; what it did not give is unknown.
+
+        `past` are earlier observations, by which jumps are known. Rates that are not believed are taken out of the
+        snapshot and are missing there, with the reason.
+        """
+        request = request_for(positions, self._needs, venues=self._venues)
+        try:
+            snapshot = await self._ask(request)
+        except SourceError as error:
+            return Fetched(self._nothing(error), error=error)
+        if self._freshness is not None:
+            snapshot = snapshot.model_copy(update={"freshness": self._freshness})
+        pairs = tuple(dict.fromkeys(position.pair for position in positions))
+        found = suspicions(snapshot, past, pairs=pairs, limits=self._plausibility)
+        return Fetched(screened(snapshot, found), found)
+
+    async def _ask(self, request: MarketRequest) -> MarketSnapshot:
+        name = self._name
+        try:
+            async with asyncio.timeout(self._deadline):
+                snapshot = await self._source.snapshot(request)
+        except SourceError:
+            raise
+        except TimeoutError as error:
+            raise SourceUnavailableError(name, f"no answer within {self._deadline:g} s") from error
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            raise
+        except BaseException as error:  # a host's or a plugin's source may raise anything; positions are still watched
+            raise SourceUnavailableError(name, f"it raised {type(error).__name__}") from error
+        if not isinstance(snapshot, MarketSnapshot):
+            raise BadAnswerError(name, f"it returned a {type(snapshot).__name__}, not a MarketSnapshot")
+        return snapshot
+
+    def _nothing(self, error: SourceError) -> MarketSnapshot:
+        """A snapshot in which nothing is known, because of `error`."""
+        gaps = tuple(Missing(field=field, why=as_line(error)) for field in (RATE, OPPORTUNITIES))
+        return MarketSnapshot(as_of=self._clock.now(), quotes=(), missing=gaps)
