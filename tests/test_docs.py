@@ -14,6 +14,7 @@ from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import typer.main
@@ -23,6 +24,8 @@ from sybil.parsers.markdown import CodeBlockParser
 from typer.testing import CliRunner
 
 import rebalancer
+import rebalancer.adapters
+import rebalancer.plugins
 import rebalancer.replay
 import rebalancer.testing
 from rebalancer import (
@@ -40,11 +43,13 @@ from rebalancer import (
     RebalancerError,
     TargetFilter,
     errors,
-    presets,
 )
 from rebalancer.cli.app import app
 from rebalancer.history.read import KINDS, OPTIONAL, REQUIRED
+from rebalancer.plugins import PluginManager
 from rebalancer.replay.account import END_OF_HISTORY, ENTRY
+
+PRESETS = PluginManager().registry.presets
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -54,7 +59,18 @@ EXAMPLES = ROOT / "examples"
 WIDTH = 120
 """The columns of the terminal whose output the pages show."""
 
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group, since there are several
+
+
+def commands_of(group: Any, *, before: str = "") -> dict[str, Any]:
+    """Every command of a group by its words, such as `plugins list`."""
+    found: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        inner = hasattr(command, "commands")
+        found |= commands_of(command, before=f"{before}{name} ") if inner else {before + name: command}
+    return found
+
+
+COMMANDS = commands_of(typer.main.get_command(app))
 
 
 def a_name(page: Path) -> str:
@@ -145,10 +161,11 @@ def commands(block: str) -> Iterator[list[str]]:
 def check_command(words: list[str]) -> None:
     """Every command and option is one that the command line has."""
     if words and not words[0].startswith("-"):
-        assert words[0] in COMMANDS, f"there is no command {words[0]}"
-        known = {option for parameter in COMMANDS[words[0]].params for option in parameter.opts} | {"--help"}
+        name = next((name for name in (words[0], " ".join(words[:2])) if name in COMMANDS), None)
+        assert name is not None, f"there is no command {words[0]}"
+        known = {option for parameter in COMMANDS[name].params for option in parameter.opts} | {"--help"}
         unknown = {word for word in words[1:] if word.startswith("--")} - known
-        assert not unknown, f"{words[0]} has no {unknown}"
+        assert not unknown, f"{name} has no {unknown}"
 
 
 def run_command(words: list[str]) -> str:
@@ -217,6 +234,8 @@ def test_every_page_is_in_the_navigation() -> None:
 
 PUBLIC = {
     **{f"rebalancer.{name}": getattr(rebalancer, name) for name in rebalancer.__all__},
+    **{f"rebalancer.adapters.{name}": getattr(rebalancer.adapters, name) for name in rebalancer.adapters.__all__},
+    **{f"rebalancer.plugins.{name}": getattr(rebalancer.plugins, name) for name in rebalancer.plugins.__all__},
     **{f"rebalancer.replay.{name}": getattr(rebalancer.replay, name) for name in rebalancer.replay.__all__},
     **{f"rebalancer.testing.{name}": getattr(rebalancer.testing, name) for name in rebalancer.testing.__all__},
 }
@@ -230,7 +249,7 @@ RULES = sorted(
 ERRORS = sorted(
     name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, RebalancerError)
 )
-PRESET_RULES = [rule for preset in presets.NAMED.values() for rule in preset().rules if isinstance(rule, BaseRule)]
+PRESET_RULES = [rule for name in PRESETS for rule in PRESETS.create(name).rules if isinstance(rule, BaseRule)]
 DEFAULT_RULES = [
     value()
     for value in PUBLIC.values()
@@ -243,7 +262,7 @@ def test_there_is_something_to_find() -> None:
     assert {"BetterOpportunity", "CombinedStrategy", "Confirmed", "HeldFor"} <= set(RULES)
     assert {"RebalancerError", "HistoryError"} <= set(ERRORS)
     assert {"DIVERGENCE_FLIPPED", "SEVERE_EROSION", "OI_IMBALANCE", "ENTRY"} <= set(REASONS)
-    assert {"decide", "demo", "presets", "replay"} <= set(COMMANDS)
+    assert {"decide", "demo", "plugins list", "presets", "rates", "replay"} <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", sorted(set(PUBLIC) - {"rebalancer.__version__", "rebalancer.presets"}))
@@ -270,7 +289,7 @@ def test_every_reason_code_is_in_the_table_of_reason_codes(reason: str) -> None:
     assert f"| `{reason}` |" in text_of(REFERENCE / "reason-codes.md")
 
 
-@pytest.mark.parametrize("name", presets.NAMED)
+@pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_is_described(name: str) -> None:
     assert f"`{name}`" in text_of(REFERENCE / "presets-and-configuration.md")
     assert mentions(text_of(ROOT / "README.md"), name)

@@ -24,7 +24,10 @@ from rebalancer import (
     Urgency,
     presets,
 )
+from rebalancer.plugins import PluginManager
 from rebalancer.testing import AS_OF, a_position, a_quote, a_snapshot
+
+PRESETS = PluginManager().registry.presets
 
 WELL_KNOWN: dict[str, Any] = {
     "min_erosion_threshold": 0.5,
@@ -237,7 +240,7 @@ def test_the_combined_numbers_are_pinned() -> None:
 
 @pytest.mark.parametrize("name", ["combined", "conservative", "aggressive"])
 def test_costs_replace_the_flat_figure_of_every_preset(name: str) -> None:
-    flat, by_leg = presets.named(name), presets.named(name, costs=COSTS)
+    flat, by_leg = PRESETS.create(name), PRESETS.create(name, costs=COSTS)
     replaced = [
         BetterOpportunity(costs=COSTS, min_improvement=rule.min_improvement)
         if isinstance(rule, BetterOpportunity)
@@ -294,17 +297,17 @@ def test_a_preset_can_be_extended() -> None:
 
 
 def test_every_preset_is_found_by_its_name() -> None:
-    assert presets.named("combined") == presets.combined()
-    assert presets.named("conservative") == presets.conservative()
-    assert presets.named("aggressive") == presets.aggressive()
+    assert PRESETS.create("combined") == presets.combined()
+    assert PRESETS.create("conservative") == presets.conservative()
+    assert PRESETS.create("aggressive") == presets.aggressive()
 
 
 def test_a_preset_that_does_not_exist_is_refused_with_the_nearest_one() -> None:
     with pytest.raises(InputError) as refused:
-        presets.named("agressive")
+        PRESETS.create("agressive")
     suggested = "there is no preset of that name (did you mean 'aggressive'?); there are "
-    assert str(refused.value) == suggested + ", ".join(presets.NAMED)
-    assert list(presets.NAMED)[:3] == ["combined", "conservative", "aggressive"]
+    assert str(refused.value) == suggested + ", ".join(PRESETS)
+    assert list(PRESETS)[:3] == ["combined", "conservative", "aggressive"]
 
 
 def test_true_is_not_a_number_of_seconds() -> None:

@@ -7,6 +7,8 @@ from importlib import import_module
 from importlib.metadata import version as _version
 from typing import TYPE_CHECKING
 
+from ._lazy import load
+
 if TYPE_CHECKING:
     __version__: str
     from . import presets as presets
@@ -22,11 +24,19 @@ if TYPE_CHECKING:
     from .domain.numbers import Fraction as Fraction
     from .domain.numbers import Ratio as Ratio
     from .domain.opportunity import Opportunity as Opportunity
+    from .domain.plausible import Plausibility as Plausibility
     from .domain.position import Position as Position
     from .domain.position import PositionStatus as PositionStatus
     from .domain.request import MarketRequest as MarketRequest
+    from .domain.sanity import Suspicion as Suspicion
+    from .domain.sanity import SuspicionKind as SuspicionKind
+    from .domain.sanity import screened as screened
+    from .domain.sanity import suspicions as suspicions
     from .domain.snapshot import MarketSnapshot as MarketSnapshot
     from .domain.targets import TargetFilter as TargetFilter
+    from .domain.venues import VENUES as VENUES
+    from .domain.venues import VenueFacts as VenueFacts
+    from .domain.venues import VenueTable as VenueTable
     from .domain.verdict import Action as Action
     from .domain.verdict import Fact as Fact
     from .domain.verdict import HeldBack as HeldBack
@@ -78,10 +88,13 @@ _HOMES = {
     "domain.needs": ("Needs",),
     "domain.numbers": ("Bps", "Fraction", "Ratio"),
     "domain.opportunity": ("Opportunity",),
+    "domain.plausible": ("Plausibility",),
     "domain.position": ("Position", "PositionStatus"),
     "domain.request": ("MarketRequest",),
+    "domain.sanity": ("Suspicion", "SuspicionKind", "screened", "suspicions"),
     "domain.snapshot": ("MarketSnapshot",),
     "domain.targets": ("TargetFilter",),
+    "domain.venues": ("VENUES", "VenueFacts", "VenueTable"),
     "domain.verdict": ("Action", "Fact", "HeldBack", "Outcome", "Urgency", "Verdict"),
     "entry.policy": ("EntryPolicy",),
     "errors": (
@@ -117,9 +130,12 @@ _HOMES = {
     "rules.settlement_due": ("SettlementDue",),
     "rules.time_limit": ("TimeLimit",),
 }
-_HOME = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = ["__version__", "presets", *_HOME]  # noqa: PLE0604  # every entry of _HOME is a name
+__all__ = [  # noqa: PLE0604  # every entry of _HOMES is a tuple of names
+    "__version__",
+    "presets",
+    *(name for names in _HOMES.values() for name in names),
+]
 
 if not TYPE_CHECKING:
 
@@ -128,10 +144,8 @@ if not TYPE_CHECKING:
             value = _version("funding-rebalancer")
         elif name == "presets":
             value = import_module(".presets", __name__)
-        elif name in _HOME:
-            value = getattr(import_module(f".{_HOME[name]}", __name__), name)
         else:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            value = load(__name__, _HOMES, name)
         globals()[name] = value
         return value
 

@@ -18,7 +18,7 @@ from .costs import Costs
 from .domain.model import Value
 from .domain.numbers import RATIO_ONE, RATIO_PLACES, Bps, Count, Flag, Fraction, Hours, Ratio, to_grid
 from .domain.verdict import Urgency
-from .errors import InputError, suggestion
+from .errors import InputError
 from .rules.base import Rule, param
 from .rules.better_opportunity import BetterOpportunity
 from .rules.combined import CombinedStrategy
@@ -102,18 +102,3 @@ def aggressive(*, costs: Costs | None = None) -> CombinedStrategy:
     """Leaves below 70 % of the entry edge, switches for more than 5 bp in 24 h, and after 48 h. Loses on noise."""
     config = RebalanceConfig(min_erosion_threshold="0.7", min_profit_improvement="0.0005", max_position_age_hours=48)
     return config.strategy(costs=costs)
-
-
-NAMED = {"combined": combined, "conservative": conservative, "aggressive": aggressive}
-"""Every preset by its name."""
-
-
-def named(name: str, *, costs: Costs | None = None) -> CombinedStrategy:
-    """The preset of that name; InputError suggests the nearest if there is none."""
-    try:
-        preset = NAMED[name]
-    except KeyError:
-        raise InputError(
-            f"there is no preset of that name{suggestion(name, tuple(NAMED))}; there are {', '.join(NAMED)}"
-        ) from None
-    return preset(costs=costs)

@@ -7,8 +7,11 @@ from decimal import Decimal
 
 import pytest
 
-from rebalancer import EntryPolicy, InputError, MarketSnapshot, TargetFilter, presets
+from rebalancer import EntryPolicy, InputError, MarketSnapshot, TargetFilter
+from rebalancer.plugins import PluginManager
 from rebalancer.testing import AS_OF, a_quote, a_snapshot, an_opportunity
+
+PRESETS = PluginManager().registry.presets
 
 STEP = Decimal("1e-12")
 POLICY = EntryPolicy()
@@ -116,6 +119,6 @@ def test_the_next_best_must_be_above_the_limit_too() -> None:
     assert opened(market, EntryPolicy(above="0.0009"), targets=TargetFilter.ANY.without(best)) is None
 
 
-@pytest.mark.parametrize("name", presets.NAMED)
+@pytest.mark.parametrize("name", PRESETS)
 def test_every_literal_preset_is_entered_above_one_basis_point(name: str) -> None:
-    assert EntryPolicy.matching(presets.named(name)) == POLICY
+    assert EntryPolicy.matching(PRESETS.create(name)) == POLICY

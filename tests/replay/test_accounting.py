@@ -21,10 +21,13 @@ from typing import Any, NamedTuple
 import pytest
 from typer.testing import CliRunner
 
-from rebalancer import Costs, FundingHistory, presets
+from rebalancer import Costs, FundingHistory
 from rebalancer.cli.app import app
+from rebalancer.plugins import PluginManager
 from rebalancer.replay import Trade, replay
 from rebalancer.testing import sample_history
+
+PRESETS = PluginManager().registry.presets
 
 EXACT = Context(prec=60)
 BP = 10**8
@@ -171,7 +174,7 @@ def same(part: dict[str, Any], book: Figures, *, paid: bool) -> None:
 # What is audited.
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-NAMES = tuple(presets.NAMED)
+NAMES = tuple(PRESETS)
 
 
 def check(
@@ -184,7 +187,7 @@ def check(
         def write(trade: Trade) -> None:
             log.write(trade.to_json() + "\n")
 
-        report = replay(presets.named(preset, costs=costs), history, costs=costs, log=write, holds=all_ticks)
+        report = replay(PRESETS.create(preset, costs=costs), history, costs=costs, log=write, holds=all_ticks)
     with path.open(encoding="utf-8") as lines:
         total = compare(json.loads(report.model_dump_json()), lines, markets, tariff)
     assert total.trades == len(report.log) > 20

@@ -29,19 +29,21 @@ from rebalancer import (
     Quote,
     RateKind,
     TimeLimit,
-    presets,
 )
 from rebalancer.domain.names import Market, Pair
 from rebalancer.domain.numbers import fraction
 from rebalancer.domain.times import from_epoch
 from rebalancer.history.table import Row, Series
+from rebalancer.plugins import PluginManager
 from rebalancer.replay import Trade, TradeAction, replay
 from rebalancer.testing import sample_history
+
+PRESETS = PluginManager().registry.presets
 
 HOUR = 3600
 DAYS = 5
 STRATEGIES = {
-    **{name: presets.named(name) for name in presets.NAMED},
+    **{name: PRESETS.create(name) for name in PRESETS},
     "confirmed": CombinedStrategy(Confirmed(DivergenceFlip(), times=3), TimeLimit(max_age=timedelta(hours=30))),
     "scheduled": FundingSchedule(window=timedelta(hours=2), mode="when_paying")
     | (ProfitErosion(keep="0.5") & HeldFor(at_least=timedelta(hours=6))),

@@ -12,8 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rebalancer import CombinedStrategy, Costs, TimeLimit, presets
+from rebalancer.plugins import PluginManager
 from rebalancer.replay import ReplayReport, SymbolReport, replay
 from rebalancer.testing import sample_history
+
+PRESETS = PluginManager().registry.presets
 
 KEYS = [
     "strategy",
@@ -42,7 +45,7 @@ KEYS = [
 @cache
 def a_report(name: str = "conservative", leg_bps: str = "2", seed: int = 7) -> ReplayReport:
     """Ten days of the sample."""
-    return replay(presets.named(name), sample_history(seed=seed, days=10), costs=Costs.flat(leg_bps=leg_bps))
+    return replay(PRESETS.create(name), sample_history(seed=seed, days=10), costs=Costs.flat(leg_bps=leg_bps))
 
 
 def test_the_json_has_these_keys_and_no_log() -> None:
@@ -81,7 +84,7 @@ def test_decimals_are_strings_of_plain_digits() -> None:
                 assert "E" not in figure
 
 
-@pytest.mark.parametrize("name", presets.NAMED)
+@pytest.mark.parametrize("name", PRESETS)
 def test_net_is_funding_less_costs_and_all_is_the_sum_of_its_symbols(name: str) -> None:
     report = a_report(name)
     assert report.trades > 50
@@ -93,7 +96,7 @@ def test_net_is_funding_less_costs_and_all_is_the_sum_of_its_symbols(name: str) 
         assert getattr(report, figure) == sum(getattr(one, figure) for one in report.symbols)
 
 
-@pytest.mark.parametrize("name", presets.NAMED)
+@pytest.mark.parametrize("name", PRESETS)
 def test_the_reasons_share_out_trades_costs_and_funding(name: str) -> None:
     report = a_report(name)
     assert [reason.reason for reason in report.reasons] == sorted({str(trade.reason) for trade in report.log})

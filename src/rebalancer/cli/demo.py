@@ -23,6 +23,7 @@ from ..rules.open_interest_imbalance import OpenInterestImbalance
 from ..rules.profit_erosion import ProfitErosion
 from ..rules.time_limit import TimeLimit
 from ..testing import AS_OF, a_position, a_quote, a_snapshot, sample_history
+from .common import own_names
 from .render import LITERAL, UNITS, bps, table
 
 LEG_BPS = 2
@@ -77,8 +78,9 @@ def _replays(console: Console) -> None:
     console.print(Text("A replay: sixty days of a made-up history, 4 symbols on 4 venues", style="bold"))
     console.print(f"A leg trade costs {LEG_BPS} bp. {UNITS}\n", soft_wrap=True)
     figures = table("preset", "trades", "funding", "costs", "net", "hold-through")
-    for name in presets.NAMED:
-        found = replay(presets.named(name, costs=costs), history, costs=costs)
+    named = own_names().presets
+    for name in named:
+        found = replay(named.create(name, costs=costs), history, costs=costs)
         net, through = bps(found.net_bps), bps(found.hold_through_bps)
         figures.add_row(name, f"{found.trades:,}", bps(found.funding_bps), bps(-found.cost_bps), net, through)
     console.print(figures)

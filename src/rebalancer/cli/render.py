@@ -11,13 +11,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .. import presets as library
 from ..costs import Costs
 from ..domain.explain import rate, span
 from ..domain.numbers import plain
 from ..domain.times import seconds
+from ..plugins import Catalogue
 from ..replay import ReplayReport
 from ..rules.base import BaseRule
+from ..rules.combined import CombinedStrategy
 
 PURE = ("keep", "max_ratio", "min_ratio")
 """The parameters that are pure ratios; the other decimals are fractions of notional."""
@@ -116,13 +117,13 @@ def table(first: str, *figures: str) -> Table:
     return table
 
 
-def presets(console: Console) -> None:
+def presets(console: Console, named: Catalogue[CombinedStrategy]) -> None:
     """Every preset: its rules in order, with their numbers and units."""
-    for name in library.NAMED:
+    for name in named:
         table = Table(box=SIMPLE_HEAD, pad_edge=False, title=Text(name, style="bold"), title_justify="left")
         for column in ("", "rule", "reason", "urgency", "numbers"):
             table.add_column(column)
-        for place, one in enumerate(library.named(name).rules, start=1):
+        for place, one in enumerate(named.create(name).rules, start=1):
             if isinstance(one, BaseRule):
                 table.add_row(str(place), one.name, one.reason, one.urgency, numbers(one))
         console.print(table)

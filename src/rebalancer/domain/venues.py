@@ -1,33 +1,64 @@
-"""What venues do: how often they pay, and how large a rate they allow. Facts change, so each has a date and a source."""
+"""What venues do: how often they pay, over what they quote, how large a rate they allow.
+
+Facts change, so each has a date and a source.
+"""
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
-from pydantic import model_validator
+from pydantic import StrictBool, model_validator
 
 from ..errors import InputError
 from .model import Value
 from .names import Line, Market, Symbol, Venue
 from .numbers import UNKNOWN, OptionalRate
-from .times import DurationOrZero
+from .times import EPOCH, Duration, DurationOrZero
+
+_DAY = timedelta(days=1)
 
 
 class VenueFacts(Value):
     """How a venue pays funding: of all its perpetuals, or with `symbol` of that one.
 
-    `pays_every`: how often (`timedelta(0)`: continuously). `rate_cap`: the largest rate per 8 h, of either sign, that
-    the venue itself allows; None where it states none. `as_of` and `source` say when and where that was read.
+    `pays_every`: how often (`timedelta(0)`: continuously). `varies`: whether some perpetuals pay at another interval,
+    so that `pays_every` is only the usual one. `aligned`: whether it pays at whole multiples of `pays_every` since
+    00:00 UTC. `rate_interval`: over what it quotes its rates, where that is not how often it pays. `rate_cap`: the
+    largest rate per 8 h, of either sign, that the venue itself allows on all its perpetuals; None where it states
+    none. `as_of` and `source` say when and where that was read. Raises InputError if `aligned` and not a whole number
+    of payments a day.
     """
 
     venue: Venue
     symbol: Symbol | None = None
     pays_every: DurationOrZero
+    varies: StrictBool = False
+    aligned: StrictBool = False
+    rate_interval: Duration | None = None
     rate_cap: OptionalRate = UNKNOWN
     as_of: date
     source: Line
+
+    @model_validator(mode="after")
+    def _aligned_to_days(self) -> Self:
+        if self.aligned and (not self.pays_every or _DAY % self.pays_every):
+            raise InputError("aligned payments divide the day: 1 h, 4 h or 8 h, say")
+        return self
+
+    @property
+    def quoted_over(self) -> timedelta | None:
+        """Over what its rates are quoted; None where these facts do not settle it for every perpetual."""
+        if self.rate_interval is not None:
+            return self.rate_interval
+        return None if self.varies or not self.pays_every else self.pays_every
+
+    def next_payment(self, after: datetime) -> datetime | None:
+        """When it pays next after an instant; None where these facts do not say."""
+        if not self.aligned or self.varies:
+            return None
+        return after - (after - EPOCH) % self.pays_every + self.pays_every
 
 
 class VenueTable(Value):
@@ -58,21 +89,50 @@ class VenueTable(Value):
         return VenueTable(facts=tuple(by_place.values()))
 
 
-def _fact(venue: str, hours: int, source: str, *, rate_cap: str | None = None) -> VenueFacts:
-    return VenueFacts(
-        venue=venue, pays_every=timedelta(hours=hours), rate_cap=rate_cap, as_of=date(2026, 11, 1), source=source
-    )
+_READ = date(2026, 11, 23)
+_HOUR = timedelta(hours=1)
+
+
+def _fact(venue: str, hours: int, source: str, **more: Any) -> VenueFacts:
+    return VenueFacts(venue=venue, pays_every=hours * _HOUR, as_of=_READ, source=source, **more)
 
 
 VENUES = VenueTable(
     facts=(
-        _fact("aster", 8, "its funding-info endpoint; some symbols pay every 4 h or 1 h"),
-        _fact("backpack", 1, "its markets endpoint, interval per market"),
-        _fact("edgex", 4, "its contract metadata; some contracts pay every hour"),
-        _fact("grvt", 8, "its instruments endpoint; some pay every 1 h or 4 h"),
-        _fact("hyperliquid", 1, "its documentation on funding: hourly, at most 4 % an hour", rate_cap="0.32"),
-        _fact("lighter", 1, "its documentation on funding: hourly"),
-        _fact("paradex", 0, "its documentation on funding: accrues continuously"),
+        _fact("aster", 8, "its documentation on funding: 8 h unless its funding-info endpoint says less", varies=True),
+        _fact("backpack", 1, "its announcement of hourly funding; interval and bounds per market", varies=True),
+        _fact(
+            "edgex", 4, "its contract metadata: minutes per contract, 240 on most, and caps per contract", varies=True
+        ),
+        _fact("extended", 1, "its documentation on funding payments: every hour; caps per group of markets"),
+        _fact("grvt", 8, "its help page on funding: 1 h, 4 h or 8 h per market; caps per market", varies=True),
+        _fact(
+            "hyperliquid",
+            1,
+            "its documentation on funding: paid every hour, at most 4 % an hour",
+            aligned=True,
+            rate_cap="0.32",
+        ),
+        _fact(
+            "lighter",
+            1,
+            "its documentation on funding: paid at each hour mark; its funding-rates endpoint quotes per 8 h",
+            aligned=True,
+            rate_interval=8 * _HOUR,
+        ),
+        _fact(
+            "pacifica",
+            1,
+            "its documentation on funding: paid each hour, at most 4 % an hour",
+            aligned=True,
+            rate_cap="0.32",
+        ),
+        _fact(
+            "paradex",
+            0,
+            "its documentation on funding: accrues every second; period and cap per market",
+            varies=True,
+        ),
     )
 )
-"""What is known of venues that pay on chain or to an order book of their own. Override with `VENUES.with_facts(...)`."""
+"""What is known of venues with an order book of their own on chain. Override with `VENUES.with_facts(...)`."""

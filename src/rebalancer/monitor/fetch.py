@@ -17,7 +17,7 @@ from ..domain.request import MarketRequest
 from ..domain.sanity import USUAL, Suspicion, screened, suspicions
 from ..domain.snapshot import MarketSnapshot
 from ..domain.times import SECOND
-from ..errors import BadAnswerError, SourceError, SourceUnavailableError, UnsuppliedNeedError
+from ..errors import BadAnswerError, InputError, SourceError, SourceUnavailableError, UnsuppliedNeedError
 from ..ports import Clock, FundingSource
 from ..rules.base import Rule
 from ..rules.combined import CombinedStrategy
@@ -40,6 +40,8 @@ def require_supplied(strategy: Rule, *supplied: Needs) -> None:
 
 def request_for(positions: Collection[Position], needs: Needs, *, venues: Sequence[str] | None = None) -> MarketRequest:
     """The one question for all positions: their legs and, where needed, the candidates on `venues` (None: on all)."""
+    if isinstance(venues, str):
+        raise InputError("venues is a list of names, such as ['lighter', 'grvt']")
     legs = {leg for pair in {position.pair for position in positions} for leg in (pair.long, pair.short)}
     symbols = tuple(sorted({market.symbol for market in legs})) if needs.opportunities else ()
     return MarketRequest(
@@ -48,6 +50,32 @@ def request_for(positions: Collection[Position], needs: Needs, *, venues: Sequen
         venues=None if venues is None else tuple(venues),
         needs=needs,
     )
+
+
+async def ask(source: FundingSource, request: MarketRequest, *, deadline: timedelta) -> MarketSnapshot:
+    """What a source answers, within `deadline`. Whatever it does instead of answering is a SourceError."""
+    name = type(source).__name__
+    bound = asyncio.timeout(deadline / SECOND)
+    try:
+        name = source.name
+        async with bound:
+            snapshot = await source.snapshot(request)
+    except (SourceError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # a host's or a plugin's source may raise anything; positions are still watched
+        if isinstance(error, asyncio.CancelledError) and _cancelled():
+            raise
+        late = f"no answer within {deadline / SECOND:g} s"
+        raise SourceUnavailableError(name, late if bound.expired() else f"it raised {type(error).__name__}") from error
+    if not isinstance(snapshot, MarketSnapshot):
+        raise BadAnswerError(name, f"it returned a {type(snapshot).__name__}, not a MarketSnapshot")
+    return snapshot
+
+
+def _cancelled() -> bool:
+    """Whether the tick itself is being cancelled, not something that the source waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +112,10 @@ class Fetcher:
     ) -> None:
         require_supplied(strategy, source.supplies, *supplied)
         self._source = source
-        self._name = source.name
         self._needs = strategy.needs
         self._clock = clock
-        self._venues = venues
-        self._deadline = deadline / SECOND
+        self._venues = request_for((), strategy.needs, venues=venues).venues
+        self._deadline = deadline
         self._freshness = freshness
         self._plausibility = plausibility
 
@@ -100,7 +127,7 @@ class Fetcher:
         """
         request = request_for(positions, self._needs, venues=self._venues)
         try:
-            snapshot = await self._ask(request)
+            snapshot = await ask(self._source, request, deadline=self._deadline)
         except SourceError as error:
             return Fetched(self._nothing(error), error=error)
         if self._freshness is not None:
@@ -108,23 +135,6 @@ class Fetcher:
         pairs = tuple(dict.fromkeys(position.pair for position in positions))
         found = suspicions(snapshot, past, pairs=pairs, limits=self._plausibility)
         return Fetched(screened(snapshot, found), found)
-
-    async def _ask(self, request: MarketRequest) -> MarketSnapshot:
-        name = self._name
-        try:
-            async with asyncio.timeout(self._deadline):
-                snapshot = await self._source.snapshot(request)
-        except SourceError:
-            raise
-        except TimeoutError as error:
-            raise SourceUnavailableError(name, f"no answer within {self._deadline:g} s") from error
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            raise
-        except BaseException as error:  # a host's or a plugin's source may raise anything; positions are still watched
-            raise SourceUnavailableError(name, f"it raised {type(error).__name__}") from error
-        if not isinstance(snapshot, MarketSnapshot):
-            raise BadAnswerError(name, f"it returned a {type(snapshot).__name__}, not a MarketSnapshot")
-        return snapshot
 
     def _nothing(self, error: SourceError) -> MarketSnapshot:
         """A snapshot in which nothing is known, because of `error`."""

@@ -12,7 +12,8 @@ from ..domain.numbers import BPS
 from ..domain.times import seconds
 from ..history.smoothing import Decay, SmoothedRate
 from ..history.table import Row, Series
-from .feed import MAX_INTERVALS, Tick
+from ..history.view import MAX_INTERVALS
+from .feed import Tick
 
 HALF_LIFE = timedelta(hours=24)
 SEEN = timedelta(hours=24)

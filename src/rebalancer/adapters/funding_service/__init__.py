@@ -8,12 +8,14 @@ from .answers import ServiceVenue as ServiceVenue
 from .answers import VenueRates as VenueRates
 from .answers import VenueSymbols as VenueSymbols
 from .client import FundingServiceClient as FundingServiceClient
+from .filters import OpportunityFilter as OpportunityFilter
 from .source import FundingServiceSource as FundingServiceSource
 
 __all__ = [
     "Comparison",
     "FundingServiceClient",
     "FundingServiceSource",
+    "OpportunityFilter",
     "ServiceOpportunity",
     "ServiceRate",
     "ServiceSymbol",

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from ...domain.market import Quote
 from ...domain.missing import OPEN_INTEREST, OPPORTUNITIES, RATE, VOLUME, Missing
-from ...domain.names import Market, as_line, read_venue
+from ...domain.names import Market, as_line
 from ...domain.needs import Needs
 from ...domain.request import MarketRequest
 from ...domain.snapshot import MarketSnapshot
@@ -19,6 +19,7 @@ from ...errors import InputError, SourceError
 from ...ports import FundingSource
 from .answers import ServiceRate, ServiceSymbol, VenueRates, VenueSymbols
 from .client import URL, FundingServiceClient
+from .filters import read_venues
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -47,7 +48,7 @@ class FundingServiceSource(FundingSource):
             raise InputError("at_once must be at least 1")
         self.client = client
         self._at_once = at_once
-        self._venues = None if venues is None else frozenset(read_venue(venue) for venue in venues)
+        self._venues = None if venues is None else frozenset(read_venues(venues))
         self._table = table
         self._figures_age = figures_age
 
@@ -72,6 +73,8 @@ class FundingServiceSource(FundingSource):
         venues = {market.venue for market in request.markets}
         if not isinstance(active, SourceError):
             venues |= active
+        elif not venues:
+            raise active
         gate = asyncio.Semaphore(self._at_once)
         reads = await asyncio.gather(*(self._read(venue, request.needs, gate) for venue in sorted(venues)))
         failures = [read.rates for read in reads if isinstance(read.rates, SourceError)]
@@ -165,11 +168,19 @@ class _Answer:
         """The figures of a venue's symbols that count."""
         if isinstance(read.figures, VenueSymbols):
             oldest = self._as_of - self._figures_age
+            for row in read.figures.refused:
+                self._miss_figures(row.why, read.venue, row.symbol)
+            for one in read.figures.symbols:
+                if one.observed_at < oldest and Market(read.venue, one.symbol) in self._request.held:
+                    self._miss_figures("the service refreshed it too long ago", read.venue, one.symbol)
             return {one.symbol: one for one in read.figures.symbols if one.observed_at >= oldest}
         if read.figures is not None:
-            self.miss(OPEN_INTEREST, venue=read.venue, why=str(read.figures))
-            self.miss(VOLUME, venue=read.venue, why=str(read.figures))
+            self._miss_figures(str(read.figures), read.venue)
         return {}
+
+    def _miss_figures(self, why: str, venue: str, symbol: str | None = None) -> None:
+        for field in (OPEN_INTEREST, VOLUME):
+            self.miss(field, venue=venue, symbol=symbol, why=why)
 
     def _quote(self, rate: ServiceRate, figures: ServiceSymbol | None) -> Quote:
         facts = self._table.of(Market(rate.venue, rate.symbol))

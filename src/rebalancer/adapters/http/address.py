@@ -28,16 +28,19 @@ class Address:
         """
         try:
             url = httpx.URL(text)
+            host, port = url.host, url.port
         except (httpx.InvalidURL, TypeError, ValueError):
             raise InputError("not an address: write one such as https://host/api/v1") from None
-        if url.scheme not in ("http", "https") or not url.host:
+        if url.scheme not in ("http", "https") or not host:
             raise InputError("not an address: it must begin with https:// (or http://) and a host")
-        if url.query or url.fragment:
+        if port is not None and not 1 <= port <= 65_535:
+            raise InputError("not an address: a port is from 1 to 65535")
+        if not {"?", "#"}.isdisjoint(str(url)):
             raise InputError("the address must not have a query or fragment: give tokens as headers")
-        if url.scheme == "http" and not (allow_http or _is_loopback(url.host)):
+        if url.scheme == "http" and not (allow_http or _is_loopback(host)):
             raise InputError("plain http to another machine can be read and changed on its way: use https")
         auth = (url.username, url.password) if url.userinfo else None
-        return cls(url.copy_with(userinfo=b"", path=url.path.rstrip("/")), auth)
+        return cls(url.copy_with(userinfo=b"", raw_path=url.raw_path.rstrip(b"/")), auth)
 
     def __str__(self) -> str:
         return str(self.url)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import socket
 import ssl
+from base64 import b64encode
 from collections.abc import Mapping
 from datetime import timedelta
+from http.cookiejar import CookieJar
 from typing import Any
 
 import httpx
@@ -13,16 +17,24 @@ import httpx
 from ...errors import BadAnswerError, InputError, SourceRefusedError, SourceUnavailableError, UnknownMarketError
 from ...ports import Clock
 from .address import Address
-from .answer import read_json, words
+from .answer import MOST_VALUES, masked, read_json, words
 from .breaker import Breaker
 from .retry import SECOND, Retry, Retrying, retry_after
 
 MAX_BYTES = 384 * 1024
-"""The largest answer. JSON of this size is at most 14 MiB in memory, whatever it holds."""
+"""The largest answer. JSON of this size is at most 12 MiB in memory, whatever it holds (see `MOST_VALUES`)."""
 KEPT = timedelta(seconds=4)
 """How long an idle connection is kept: less than the 5 s after which common servers close it."""
 TRANSIENT = (429, 502, 503, 504)
 """What a service answers that may be well in a moment."""
+RECEIVED = 32 * 1024
+"""The size of a connection's buffer: what came in one go is parsed before the deadline is looked at again."""
+CRUMBS = 256
+"""The pieces of a body that are taken in one go, for the same reason."""
+LONGEST_CAUSE = 500
+"""Characters of a foreign error that is shown as a cause."""
+_TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+_BETWEEN = re.compile(r"[\s,;:=\"]+")
 
 
 class _Again(Exception):  # noqa: N818  # a signal within this file, never an error of the library
@@ -57,8 +69,8 @@ class JsonReader:
         trust_env: bool = False,
     ) -> None:
         for header, value in (headers or {}).items():
-            if not (header.isascii() and value.isascii() and f"{header}{value}".isprintable()):
-                raise InputError("a header's name and value must be plain printable ASCII")
+            if not (_TOKEN.fullmatch(header) and value.isascii() and value.isprintable() and value == value.strip()):
+                raise InputError("a header is a name without spaces, and plain printable ASCII without spaces around")
         self.name = name
         self._address = Address.read(url, allow_http=allow_http)
         self._clock = clock
@@ -66,13 +78,24 @@ class JsonReader:
         self._max_bytes = max_bytes
         self._retrying = Retrying(retry or Retry())
         self._breaker = breaker or Breaker(name, clock)
-        self._secrets = tuple(secret for secret in (*(headers or {}).values(), *(self._address.auth or ())) if secret)
+        self._secrets = _secrets(headers or {}, self._address.auth)
+        sent = httpx.Headers({"Accept": "application/json"})
+        sent.update(headers)
+        sent["Accept-Encoding"] = "identity"
+        kept = httpx.Limits(keepalive_expiry=KEPT / SECOND)
+        tls = True if verify is None else verify
+        buffer = (socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED)
+        transport = None  # given one, httpx would not look for proxies
+        if not trust_env:
+            transport = httpx.AsyncHTTPTransport(verify=tls, trust_env=False, limits=kept, socket_options=[buffer])
         self._client = httpx.AsyncClient(
-            headers={"Accept": "application/json", **(headers or {}), "Accept-Encoding": "identity"},
+            headers=sent,
+            cookies=_NoCookies(),
             auth=self._address.auth,
-            verify=True if verify is None else verify,
+            verify=tls,
             timeout=None,  # the deadline bounds the whole; httpx's own timeouts are per read
-            limits=httpx.Limits(keepalive_expiry=KEPT / SECOND),
+            limits=kept,
+            transport=transport,
             trust_env=trust_env,
         )
 
@@ -111,18 +134,22 @@ class JsonReader:
 
     async def _ask(self, path: str, params: Mapping[str, str] | None) -> Any:
         """One request and its answer; every foreign exception becomes one of ours."""
+        if self._client.is_closed:
+            raise self._unavailable("it was closed on this side")
         try:
             async with self._client.stream("GET", f"{self._address}{path}", params=params) as response:
                 body = await self._body(response)
-        except httpx.TransportError as error:
+        except (httpx.TransportError, OSError) as error:  # a broken TLS record is an SSLError, and so an OSError
             if isinstance(error, httpx.ConnectError) and _is_tls(error):
                 raise self._unavailable("its certificate or encryption is not accepted") from error
-            raise _Again(self._unavailable(f"the connection failed ({type(error).__name__})")) from error
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            raise BadAnswerError(self.name, f"the exchange failed ({type(error).__name__})") from error
+            failure = self._unavailable(f"the connection failed ({type(error).__name__})")
+            raise _Again(failure) from self._shown(error)
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError) as error:  # a host that is no IDNA
+            raise BadAnswerError(self.name, f"the exchange failed ({type(error).__name__})") from self._shown(error)
         self._judge(response, body)
+        del response  # its headers make room for the values
         try:
-            return read_json(body)
+            return read_json(body, most=MOST_VALUES)
         except ValueError as error:
             raise BadAnswerError(self.name, f"the answer is not the JSON it should be: {_kind(error)}") from error
 
@@ -131,10 +158,14 @@ class JsonReader:
         if response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
             raise BadAnswerError(self.name, "the answer is compressed though that was not asked for")
         body = bytearray()
+        pieces = 0
         async for chunk in response.aiter_raw():
             body += chunk
             if len(body) > self._max_bytes:
                 raise BadAnswerError(self.name, f"the answer is larger than {self._max_bytes} bytes")
+            pieces += 1
+            if pieces % CRUMBS == 0:
+                await asyncio.sleep(0)
         return body
 
     def _judge(self, response: httpx.Response, body: bytearray) -> None:
@@ -160,6 +191,25 @@ class JsonReader:
 
     def _unavailable(self, message: str) -> SourceUnavailableError:
         return SourceUnavailableError(self.name, message)
+
+    def _shown(self, error: Exception) -> Exception | None:
+        """The error as a cause, unless it quotes the answer at length, or a secret that the answer repeats."""
+        text = str(error)
+        return error if len(text) <= LONGEST_CAUSE and masked(text, self._secrets) == text else None
+
+
+class _NoCookies(CookieJar):
+    """Takes no cookies: a hostile service could fill it without end, and have its own words sent back."""
+
+    def extract_cookies(self, response: object, request: object) -> None:
+        """Take none."""
+
+
+def _secrets(headers: Mapping[str, str], auth: tuple[str, str] | None) -> frozenset[str]:
+    """What must never be shown: each value, what it is made of (a token without its `Bearer`), and what is sent."""
+    parts = (part for value in headers.values() for part in _BETWEEN.split(value) if len(part) > 3)
+    sent = () if auth is None else (*auth, b64encode(":".join(auth).encode()).decode())
+    return frozenset((*headers.values(), *parts, *sent)) - {""}
 
 
 def _is_tls(error: BaseException | None) -> bool:

@@ -33,7 +33,7 @@ class Retry:
 
     def wait(self, attempt: int, chance: Callable[[], float]) -> float:
         """Seconds to wait after the failed try number `attempt` (from 1); `chance()` is random in [0, 1)."""
-        return chance() * min(self.most, self.base * (1 << (attempt - 1))) / SECOND
+        return chance() * min(self.most, self.base * (1 << min(attempt - 1, 20))) / SECOND
 
 
 @dataclass(slots=True)

@@ -1,0 +1,95 @@
+"""The library's own sources by their options, which may be text: from a command line, or a configuration file.
+
+An adapter is imported when one is made.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, timedelta, tzinfo
+from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
+
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator
+
+from ..domain.model import Value
+from ..domain.names import Venue
+from ..domain.numbers import Exact
+from ..domain.times import Duration, Instant
+from ..errors import InputError
+from ..rules.base import param
+
+if TYPE_CHECKING:
+    from ..ports import FundingSource
+
+
+def _listed(value: object) -> object:
+    """The names of a text such as `lighter,grvt`; anything else as it is."""
+    return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+
+def _zone(value: object) -> tzinfo:
+    if isinstance(value, tzinfo):
+        return value
+    try:
+        return ZoneInfo(str(value))
+    except (ValueError, OSError, LookupError):
+        raise InputError("not a time zone: write one such as UTC or Asia/Shanghai") from None
+
+
+Venues = Annotated[tuple[Venue, ...], BeforeValidator(_listed), Field(min_length=1)]
+Zone = Annotated[tzinfo, PlainValidator(_zone)]
+
+
+class _Options(Value):
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+
+class ServiceOptions(_Options):
+    """Of `service`, the Funding Rate Service."""
+
+    url: str = "http://localhost:8000/api/v1"
+    venues: Venues | None = None
+    rate_interval: Duration = timedelta(hours=8)
+    row_zone: Zone = UTC
+    deadline: Duration = timedelta(seconds=10)
+    allow_http: bool = False
+    trust_env: bool = False
+
+
+class CcxtOptions(_Options):
+    """Of `ccxt`."""
+
+    venues: Venues
+    deadline: Duration = timedelta(seconds=10)
+
+
+class HistoryOptions(_Options):
+    """Of `history`, a file in the place of live data."""
+
+    path: str
+    start: Instant | None = None
+    speed: Exact = param(1)
+
+
+def service(**options: Any) -> FundingSource:
+    """The Funding Rate Service at `url`."""
+    from ..adapters.funding_service import FundingServiceSource
+
+    given = ServiceOptions(**options)
+    return FundingServiceSource.connect(**dict(given))
+
+
+def ccxt(**options: Any) -> FundingSource:
+    """The exchanges of ccxt that `venues` names."""
+    from ..adapters.ccxt_source import CcxtSource
+
+    given = CcxtOptions(**options)
+    return CcxtSource(*given.venues, deadline=given.deadline)
+
+
+def history(**options: Any) -> FundingSource:
+    """The history at `path`."""
+    from ..adapters.sources import HistorySource
+
+    given = HistoryOptions(**options)
+    return HistorySource(given.path, start=given.start, speed=given.speed)
