@@ -1,0 +1,212 @@
+"""What is made by name: its options are checked, and what comes back is what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from rebalancer import (
+    BaseRule,
+    CombinedStrategy,
+    DivergenceFlip,
+    FundingSource,
+    HeldFor,
+    InputError,
+    MarketSnapshot,
+    MissingExtraError,
+    Needs,
+    PluginError,
+    RebalancerError,
+    TimeLimit,
+)
+from rebalancer.plugins import Catalogue, Kind, Registered, Registry
+
+
+def having(kind: Kind, factory: Callable[..., Any]) -> Catalogue[Any]:
+    """The catalogue of that kind, with one name in it."""
+    catalogue: Catalogue[Any] = getattr(Registry([Registered(kind, "it", factory, "acme")]), kind)
+    return catalogue
+
+
+class Quiet(FundingSource):
+    """A source of nothing."""
+
+    name = "quiet"
+    supplies = Needs()
+
+    async def snapshot(self, request: object) -> MarketSnapshot:
+        raise NotImplementedError
+
+
+def raising(error: BaseException) -> Callable[[], Any]:
+    def factory() -> Any:
+        raise error
+
+    return factory
+
+
+def test_a_catalogue_is_a_mapping_of_names() -> None:
+    rules = having(Kind.RULES, DivergenceFlip)
+    assert list(rules) == ["it"]
+    assert len(rules) == 1
+    assert "it" in rules
+    assert "that" not in rules
+    assert rules["it"] == (Kind.RULES, "it", DivergenceFlip, "acme")
+    assert repr(rules) == "<rules: it>"
+    with pytest.raises(KeyError):
+        rules["that"]
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_kind_has_a_catalogue_of_its_own(kind: Kind) -> None:
+    registry = Registry([Registered(kind, "it", DivergenceFlip, "acme")])
+    assert [other for other in Kind if "it" in getattr(registry, other)] == [kind]
+
+
+def test_options_reach_the_factory() -> None:
+    assert having(Kind.RULES, TimeLimit).create("it", reason="TOO_OLD") == TimeLimit(reason="TOO_OLD")
+    assert having(Kind.OBSERVERS, dict).create("it", name=1, self=2) == {"name": 1, "self": 2}
+
+
+@pytest.mark.parametrize("made", [DivergenceFlip(), HeldFor(at_least="PT1H"), CombinedStrategy(DivergenceFlip())])  # type: ignore[arg-type]  # as a file has it
+def test_rules_guards_and_strategies_are_rules(made: object) -> None:
+    assert having(Kind.RULES, lambda: made).create("it") is made
+
+
+def test_a_preset_is_a_strategy_and_a_rule_is_made_one() -> None:
+    strategy = CombinedStrategy(DivergenceFlip())
+    assert having(Kind.PRESETS, lambda: strategy).create("it") is strategy
+    assert having(Kind.PRESETS, DivergenceFlip).create("it") == strategy
+
+
+def test_a_source_is_a_funding_source() -> None:
+    assert having(Kind.SOURCES, Quiet).create("it").name == "quiet"
+
+
+@pytest.mark.parametrize("kind", [Kind.EXECUTORS, Kind.STORES, Kind.OBSERVERS])
+def test_executors_stores_and_observers_may_be_anything(kind: Kind) -> None:
+    assert having(kind, lambda: 1).create("it") == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "made"),
+    [
+        (Kind.RULES, "a rule"),
+        (Kind.RULES, DivergenceFlip),
+        (Kind.RULES, None),
+        (Kind.SOURCES, DivergenceFlip()),
+        (Kind.PRESETS, HeldFor(at_least="PT1H")),  # type: ignore[arg-type]  # as a file has it
+        (Kind.STORES, None),
+    ],
+)
+def test_what_is_made_wrong_is_refused_naming_the_distribution(kind: Kind, made: object) -> None:
+    with pytest.raises(PluginError) as refused:
+        having(kind, lambda: made).create("it")
+    assert refused.value.distribution == "acme"
+    assert str(refused.value) == (
+        f"acme: the {kind.one} 'it' is none: its factory made a {type(made).__name__}; upgrade it, or tell its author"
+    )
+
+
+@pytest.mark.parametrize("error", [ValueError("oh\nno"), SystemExit(3), GeneratorExit(), TypeError()])
+def test_whatever_a_factory_raises_is_an_error_of_its_distribution(error: BaseException) -> None:
+    with pytest.raises(PluginError) as refused:
+        having(Kind.STORES, raising(error)).create("it")
+    assert refused.value.distribution == "acme"
+    assert refused.value.__cause__ is error
+    told = {"ValueError": "ValueError: oh no", "SystemExit": "SystemExit: 3"}.get(
+        type(error).__name__, type(error).__name__
+    )
+    assert str(refused.value) == (
+        f"acme: the store 'it' was not made: its factory raised {told}; upgrade it, or tell its author"
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [InputError("no"), MissingExtraError("it", extra="cli"), RebalancerError("no"), KeyboardInterrupt()],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_of_this_library_and_an_interrupt_pass_as_they_are(error: BaseException) -> None:
+    with pytest.raises(type(error)) as passed:
+        having(Kind.STORES, raising(error)).create("it")
+    assert passed.value is error
+
+
+def test_an_object_that_fights_being_looked_at_is_an_error_of_its_distribution() -> None:
+    class Odd:
+        @property
+        def needs(self) -> Needs:
+            raise SystemExit
+
+        name = evaluate = ""
+
+    with pytest.raises(PluginError, match=r"^acme: the rule 'it' was not made: its factory raised SystemExit; "):
+        having(Kind.RULES, Odd).create("it")
+
+
+def test_an_unknown_name_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(InputError) as refused:
+        having(Kind.EXECUTORS, dict).create("its")
+    assert str(refused.value) == "there is no executor of that name (did you mean 'it'?); there are it"
+
+
+def connect(url: str, *, venues: str = "") -> str:
+    return url + venues
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "the store 'it' needs the option url; it takes url, venues"),
+        ({"urls": 1}, "the store 'it' has no such option (did you mean 'url'?); it takes url, venues"),
+        ({"url": "", "qqq": 1}, "the store 'it' has no such option; it takes url, venues"),
+    ],
+)
+def test_options_that_are_unknown_or_missing_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as refused:
+        having(Kind.STORES, connect).create("it", **options)
+    assert str(refused.value) == message
+
+
+def test_a_factory_without_options_says_so() -> None:
+    with pytest.raises(InputError, match=r"^the store 'it' has no such option; it takes no options$"):
+        having(Kind.STORES, lambda: 1).create("it", url="")
+
+
+def test_every_missing_option_is_named() -> None:
+    with pytest.raises(InputError, match=r"^the store 'it' needs the option a and b; it takes a, b$"):
+        having(Kind.STORES, lambda a, b: 1).create("it")
+
+
+def test_the_options_of_a_rule_are_its_parameters_whether_it_was_made_before_or_not() -> None:
+    class Fresh(BaseRule):
+        """Never made before."""
+
+        max_age: int = 1
+
+    for _ in range(2):
+        with pytest.raises(InputError) as refused:
+            having(Kind.RULES, Fresh).create("it", max_aje=1)
+        assert str(refused.value) == (
+            "the rule 'it' has no such option (did you mean 'max_age'?); it takes reason, urgency, max_age"
+        )
+        having(Kind.RULES, Fresh).create("it")
+
+
+def test_a_factory_that_takes_any_option_checks_them_itself() -> None:
+    assert having(Kind.STORES, lambda **options: options).create("it", a=1) == {"a": 1}
+
+
+def test_a_factory_that_can_not_say_its_options_is_called_with_them() -> None:
+    class Silent:
+        @property
+        def __signature__(self) -> Any:
+            raise ValueError
+
+        def __call__(self, **options: Any) -> Any:
+            return options
+
+    assert having(Kind.STORES, Silent()).create("it", a=1) == {"a": 1}
