@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, strategies
 from pydantic import TypeAdapter, ValidationError
 
 from rebalancer import InputError
-from rebalancer.domain.names import Line, Market, Pair, ReasonCode, read_symbol, read_venue, reason_of
+from rebalancer.domain.names import Line, Market, Pair, ReasonCode, as_line, read_symbol, read_venue, reason_of
 
 NOT_A_VENUE = "not a venue: 1 to 40 characters of a-z 0-9 _ . -"
 NOT_A_SYMBOL = "not a symbol: 1 to 40 characters of A-Z 0-9 : / _ . -"
@@ -178,3 +179,36 @@ def test_a_line_that_is_empty_too_long_or_no_text_is_refused(text: object) -> No
 def test_a_line_has_no_control_character_and_so_can_not_forge_another_line(code: int) -> None:
     assert not accepts(Line, f"a{chr(code)}b")
     assert not accepts(Line, f"a{chr(code)}")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("HTTP 503: \u00fcberlastet", "HTTP 503: \u00fcberlastet"),
+        ("", "nothing"),
+        ("a\nb", r"'a\nb'"),
+        ("a\x1b[2J", r"'a\x1b[2J'"),
+        ("a\u2028b", r"'a\u2028b'"),
+        ("\ud800", r"'\ud800'"),
+        ("x" * 500, "x" * 500),
+        ("x" * 501, "x" * 500),
+        (ValueError("no key"), "no key"),
+        (None, "None"),
+    ],
+)
+def test_any_text_from_outside_is_made_a_line(text: object, line: str) -> None:
+    assert as_line(text) == line
+    assert accepts(Line, as_line(text))
+
+
+CUT = [("abcdef", "abcd"), ("abcd", "abcd"), ("\n\n\n\n", "'\\n\\"), ("", "nothing")]
+
+
+@pytest.mark.parametrize(("text", "line"), CUT)
+def test_a_line_is_cut_to_what_was_asked_for_after_it_was_escaped(text: str, line: str) -> None:
+    assert as_line(text, most=4) == line
+
+
+@given(strategies.text(strategies.characters(exclude_categories=()), max_size=700))
+def test_whatever_the_text_it_is_a_line_of_at_most_500_characters(text: str) -> None:
+    assert accepts(Line, as_line(text))

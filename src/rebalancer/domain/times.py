@@ -31,8 +31,8 @@ def from_epoch(at: int) -> datetime:
     return EPOCH + timedelta(seconds=at)
 
 
-def read_instant(value: object) -> datetime:
-    """`value` (an aware datetime, or ISO 8601 text with an offset) in UTC, floored to the second."""
+def read_moment(value: object) -> datetime:
+    """`value` (an aware datetime, or ISO 8601 text with an offset) in UTC, to the microsecond."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
@@ -43,9 +43,14 @@ def read_instant(value: object) -> datetime:
     if value.utcoffset() is None:
         raise InputError("a naive time: add its zone, for instance .replace(tzinfo=timezone.utc)")
     try:
-        return value.astimezone(UTC).replace(microsecond=0)
+        return value.astimezone(UTC)
     except OverflowError:
         raise InputError("a time outside of the calendar") from None
+
+
+def read_instant(value: object) -> datetime:
+    """`value` as `read_moment` reads it, floored to the second."""
+    return read_moment(value).replace(microsecond=0)
 
 
 def read_duration(value: object) -> timedelta:
@@ -93,13 +98,13 @@ def _positive(value: object) -> timedelta:
     return duration
 
 
-Instant = Annotated[
-    datetime,
-    PlainValidator(read_instant),
-    PlainSerializer(write_instant, when_used="json"),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
-]
+_AS_TEXT = (PlainSerializer(write_instant, when_used="json"), WithJsonSchema({"type": "string", "format": "date-time"}))
+
+Instant = Annotated[datetime, PlainValidator(read_instant), *_AS_TEXT]
 """An aware time, kept in UTC and floored to the second; a naive one is refused."""
+
+Moment = Annotated[datetime, PlainValidator(read_moment), *_AS_TEXT]
+"""An aware time, kept in UTC to the microsecond, for orders and reads of legs; a naive one is refused."""
 
 _WRITTEN = (PlainSerializer(write_duration, when_used="json"), WithJsonSchema({"type": "string", "format": "duration"}))
 

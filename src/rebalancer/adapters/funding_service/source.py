@@ -198,7 +198,8 @@ class _Answer:
 
     def snapshot(self) -> MarketSnapshot:
         """The snapshot; a held market without a quote and without a reason yet gets one."""
+        said = {(gap.venue, gap.symbol) for gap in self._missing if gap.field == RATE}
         for market in self._request.markets:
-            if market not in self._quotes:
+            if market not in self._quotes and said.isdisjoint((market, (market.venue, None))):
                 self.miss(RATE, venue=market.venue, symbol=market.symbol, why="the service has no rate of it")
         return MarketSnapshot(as_of=self._as_of, quotes=tuple(self._quotes.values()), missing=tuple(self._missing))
