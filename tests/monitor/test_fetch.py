@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -383,10 +384,46 @@ async def test_a_tick_within_a_deadline_of_the_host_ends_there() -> None:
             await fetch(Source(does=hang))
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), GeneratorExit()], ids=["interrupt", "closed"])
-def test_what_ends_the_process_or_the_coroutine_passes(error: BaseException) -> None:
-    with pytest.raises(type(error)):
-        asyncio.run(fetch(raising(error)))
+def test_an_interrupt_from_the_keyboard_passes() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(fetch(raising(KeyboardInterrupt())))
+
+
+async def test_a_source_that_swallows_its_cancellation_does_not_hold_up_the_tick(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    release = asyncio.Event()
+
+    async def deaf(_: MarketRequest) -> object:
+        while not release.is_set():
+            with suppress(asyncio.CancelledError):
+                await release.wait()
+        raise ValueError("too late")
+
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    fetched = await fetch(Source(does=deaf), deadline=timedelta(milliseconds=20))
+    assert loop.time() - started < 1
+    assert str(fetched.error) == "a source: no answer within 0.02 s"
+    assert "left behind" in caplog.text
+    release.set()
+    await asyncio.sleep(0)
+
+
+async def test_the_cancellation_of_a_tick_is_not_lost_in_a_source_that_swallows_it() -> None:
+    began = asyncio.Event()
+
+    async def deaf(_: MarketRequest) -> object:
+        with suppress(asyncio.CancelledError):
+            began.set()
+            await asyncio.Event().wait()
+        return a_snapshot()
+
+    tick = asyncio.ensure_future(fetch(Source(does=deaf)))
+    await began.wait()
+    tick.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await tick
 
 
 async def test_the_next_tick_asks_again() -> None:

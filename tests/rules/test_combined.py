@@ -291,13 +291,19 @@ def test_a_position_does_not_bar_its_own_pair_to_itself() -> None:
     assert alone.record.targets == TargetFilter.ANY
 
 
+def test_a_pair_of_another_symbol_bars_nothing_where_no_rule_looks_there() -> None:
+    eth = a_position(symbol="ETH", id=UUID(int=2))
+    decisions = SWITCHES.decide_all([holding("grvt", 1), eth], a_book())
+    assert decisions[0].record.targets == TargetFilter(taken=(Pair("BTC", "lighter", "grvt"),))
+
+
 def test_the_pairs_that_were_taken_are_part_of_the_record() -> None:
     decisions = SWITCHES.decide_all(
         [holding("grvt", 1), holding("extended", 2)], a_book(), targets=TargetFilter(blocked_symbols=("ETH",))
     )
     extended, grvt, paradex = (Pair("BTC", "lighter", short) for short in ("extended", "grvt", "paradex"))
-    assert decisions[0].record.targets == TargetFilter(blocked_symbols=("ETH",), taken=(extended, paradex))
-    assert decisions[1].record.targets == TargetFilter(blocked_symbols=("ETH",), taken=(grvt,))
+    assert decisions[0].record.targets == TargetFilter(blocked_symbols=("ETH",), taken=(extended, grvt, paradex))
+    assert decisions[1].record.targets == TargetFilter(blocked_symbols=("ETH",), taken=(extended, grvt))
 
 
 def test_a_rule_that_does_not_say_what_it_gains_stands_behind_one_that_does() -> None:

@@ -122,7 +122,7 @@ class PairReading:
     def __init__(self, long: Leg, short: Leg, *, max_skew: int) -> None:
         self.long = long
         self.short = short
-        self.skewed = _skewed(long.quote, short.quote, max_skew)
+        self.skewed = skewed(long.quote, short.quote, max_skew)
         self.divergence = _divergence(long, short, skewed=self.skewed)
         long_in, short_in = long.settles_in, short.settles_in
         self.settles_in = _earlier(long_in, short_in)
@@ -132,7 +132,7 @@ class PairReading:
         self.short_open_interest = short.open_interest
 
 
-def _skewed(long: Quote | None, short: Quote | None, max_skew: int) -> bool:
+def skewed(long: Quote | None, short: Quote | None, max_skew: int) -> bool:
     """Whether two live legs were seen too far apart in time to be compared; a settled leg is comparable with any."""
     if long is None or short is None or long.kind is RateKind.SETTLED or short.kind is RateKind.SETTLED:
         return False
@@ -222,7 +222,7 @@ class Book(dict[Pair, PairReading]):
             legs = [self.leg(market) for market in sorted(self._symbols.get(name, ()))]
             known = [(leg.rate, leg.market.venue, leg.quote) for leg in legs if leg.rate is not None]
             for (long_rate, long, long_quote), (short_rate, short, short_quote) in permutations(known, 2):
-                if not _skewed(long_quote, short_quote, self._max_skew):
+                if not skewed(long_quote, short_quote, self._max_skew):
                     yield divergence(long_rate, short_rate), _new(Pair, (name, long, short))
 
     def _unquoted(self, symbol: str | None, known: set[Pair]) -> Iterator[Candidate]:
@@ -255,14 +255,15 @@ class Book(dict[Pair, PairReading]):
     def gap(self, market: Market, field: str) -> Missing:
         """Why `field` of a market is unknown: what the quote shows, else what the source said, else that none did."""
         leg = self.leg(market)
-        why = leg.why(field) or self._reported(field, market) or self._unreported(leg)
+        why = leg.why(field) or self.reported(field, market) or self._unreported(leg)
         return Missing(field=field, venue=market.venue, symbol=market.symbol, why=why)
 
     @staticmethod
     def _unreported(leg: Leg) -> str:
         return "there is no quote of this market" if leg.quote is None else "its quote does not say"
 
-    def _reported(self, field: str, market: Market) -> str | None:
+    def reported(self, field: str, market: Market) -> str | None:
+        """What the source said of why `field` of a market is unknown."""
         for missing in self._missing:
             if (
                 missing.field == field

@@ -11,7 +11,7 @@ from itertools import chain
 
 from pydantic import Field
 
-from .book import Book
+from .book import Book, skewed
 from .market import Freshness, Quote
 from .missing import OPPORTUNITIES, RATE, Missing
 from .model import Value
@@ -126,11 +126,14 @@ def _untimely(snapshot: MarketSnapshot, quote: Quote) -> Iterator[Suspicion]:
 
 def _skewed(book: Book, freshness: Freshness, pairs: Iterable[Pair]) -> Iterator[Suspicion]:
     """The pairs whose legs are known, but were seen too far apart in time."""
+    most = seconds(freshness.max_skew)
     for pair in dict.fromkeys(pairs):
         long, short = book.leg(pair.long), book.leg(pair.short)
-        if book[pair].skewed and long.age is not None and short.age is not None and not (long.refusal or short.refusal):
-            fact = Fact("apart_seconds", abs(long.age - short.age), limit=seconds(freshness.max_skew))
-            yield _about_pair(SuspicionKind.SKEW, pair, "the legs were seen too far apart in time", fact)
+        if long.refusal or short.refusal or not skewed(long.quote, short.quote, most):
+            continue
+        legs = [leg.quote.observed_epoch for leg in (long, short) if leg.quote is not None]
+        fact = Fact("apart_seconds", max(legs) - min(legs), limit=most)
+        yield _about_pair(SuspicionKind.SKEW, pair, "the legs were seen too far apart in time", fact)
 
 
 def _of_quote(rates: Rates, limits: Plausibility, quote: Quote) -> Iterator[Suspicion]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +20,7 @@ from ..errors import BadAnswerError, InputError, SourceError, SourceUnavailableE
 from ..ports import Clock, FundingSource
 from ..rules.base import Rule
 from ..rules.combined import CombinedStrategy
+from .within import LateError, within
 
 
 def require_supplied(strategy: Rule, *supplied: Needs) -> None:
@@ -54,28 +54,29 @@ def request_for(positions: Collection[Position], needs: Needs, *, venues: Sequen
 
 async def ask(source: FundingSource, request: MarketRequest, *, deadline: timedelta) -> MarketSnapshot:
     """What a source answers, within `deadline`. Whatever it does instead of answering is a SourceError."""
-    name = type(source).__name__
-    bound = asyncio.timeout(deadline / SECOND)
-    try:
-        name = source.name
-        async with bound:
-            snapshot = await source.snapshot(request)
-    except (SourceError, KeyboardInterrupt, GeneratorExit):
-        raise
-    except BaseException as error:  # a host's or a plugin's source may raise anything; positions are still watched
-        if isinstance(error, asyncio.CancelledError) and _cancelled():
-            raise
-        late = f"no answer within {deadline / SECOND:g} s"
-        raise SourceUnavailableError(name, late if bound.expired() else f"it raised {type(error).__name__}") from error
+
+    async def asked() -> tuple[str, object]:
+        return source.name, await source.snapshot(request)
+
+    outcome = await within(deadline, asked)
+    if isinstance(outcome.error, SourceError):
+        raise outcome.error
+    if outcome.value is None:
+        late = isinstance(outcome.error, LateError)
+        why = f"no answer within {deadline / SECOND:g} s" if late else f"it raised {type(outcome.error).__name__}"
+        raise SourceUnavailableError(_name(source), why) from outcome.error
+    name, snapshot = outcome.value
     if not isinstance(snapshot, MarketSnapshot):
         raise BadAnswerError(name, f"it returned a {type(snapshot).__name__}, not a MarketSnapshot")
     return snapshot
 
 
-def _cancelled() -> bool:
-    """Whether the tick itself is being cancelled, not something that the source waits for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+def _name(source: FundingSource) -> str:
+    """What a failed source is called; even its name may fail."""
+    try:
+        return source.name
+    except Exception:  # a host's or a plugin's source may raise anything
+        return type(source).__name__
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -86,23 +86,36 @@ class CombinedStrategy(Composable):
         position's id) and the other is decided without it, whatever the order of input. Raises InputError for two
         positions with one id.
         """
-        if len({position.id for position in positions}) != len(positions):
+        by_id = {position.id: position for position in positions}
+        if len(by_id) != len(positions):
             raise InputError("two positions with one id: give each its own")
-        lost: dict[UUID, set[Pair]] = {
-            position.id: {other.pair for other in positions if other.id != position.id} for position in positions
-        }
+        barred = self._barred(positions, targets)
         decisions: dict[UUID, RebalanceDecision] = {}
-        undecided = {position.id: position for position in positions}
+        undecided: Collection[UUID] = by_id.keys()
         while undecided:
-            for key, position in undecided.items():
-                barred = targets.without(*sorted(lost[key])) if lost[key] else targets
-                decisions[key] = self.decide(position, snapshot, targets=barred)
-            undecided = {}
-            for target, losers in _contested(decisions):
-                for key in losers:
-                    lost[key].add(target)
-                    undecided[key] = next(position for position in positions if position.id == key)
+            for key in undecided:
+                decisions[key] = self.decide(by_id[key], snapshot, targets=barred[key])
+            lost = [(key, target) for target, losers in _contested(decisions) for key in losers]
+            for key, target in lost:
+                barred[key] = barred[key].without(target)
+            undecided = [key for key, _ in lost]
         return tuple(decisions[position.id] for position in positions)
+
+    def _barred(self, positions: Sequence[Position], targets: TargetFilter) -> dict[UUID, TargetFilter]:
+        """What each position may not switch to: the pairs that are held, as far as its candidates may reach them.
+
+        Its own pair is among them, which is no candidate anyway, so that all may share one filter.
+        """
+        everywhere = self.needs.all_symbols
+        held: dict[str | None, set[Pair]] = {}
+        for position in positions:
+            held.setdefault(None if everywhere else position.symbol, set()).add(position.pair)
+        filters = {where: targets.without(*sorted(pairs)) for where, pairs in held.items()}
+        alone = len(positions) == 1
+        return {
+            position.id: targets if alone else filters[None if everywhere else position.symbol]
+            for position in positions
+        }
 
     def _start(self) -> tuple[Asked, tuple[Head | None, ...]]:
         """Compile the rules on first use; the head of -1, no rule fired, is the last."""

@@ -483,7 +483,7 @@ async def test_figures_that_are_too_old_are_unknown_with_the_reason(
         service.figures("grvt", symbol, last_updated=(AS_OF - age).isoformat()[:19])
     snapshot = await ask(service, needs=FIGURES, figures_age=limit)
     assert (snapshot.by_market[Market("grvt", "BTC")].open_interest_usd is not None) is known
-    why = "the service refreshed it too long ago"
+    why = "the service did not refresh it lately"
     missing = [("open interest", "grvt", "BTC", why), ("volume", "grvt", "BTC", why)]
     assert [(gap.field, gap.venue, gap.symbol, gap.why) for gap in snapshot.missing] == ([] if known else missing)
 

@@ -1,4 +1,7 @@
-"""The service's JSON, read into values. Whatever is not as promised is an InputError; one bad row costs only itself."""
+"""The service's JSON, read into values. Whatever is not as promised is an InputError.
+
+One bad row of a venue's rates or symbols costs only itself; a list of venues or opportunities is believed whole or not.
+"""
 
 from __future__ import annotations
 

@@ -167,16 +167,20 @@ class _Answer:
     def _figures(self, read: _Read) -> dict[str, ServiceSymbol]:
         """The figures of a venue's symbols that count."""
         if isinstance(read.figures, VenueSymbols):
-            oldest = self._as_of - self._figures_age
             for row in read.figures.refused:
                 self._miss_figures(row.why, read.venue, row.symbol)
+            fresh = {one.symbol: one for one in read.figures.symbols if self._is_fresh(one)}
             for one in read.figures.symbols:
-                if one.observed_at < oldest and Market(read.venue, one.symbol) in self._request.held:
-                    self._miss_figures("the service refreshed it too long ago", read.venue, one.symbol)
-            return {one.symbol: one for one in read.figures.symbols if one.observed_at >= oldest}
+                if one.symbol not in fresh and Market(read.venue, one.symbol) in self._request.held:
+                    self._miss_figures("the service did not refresh it lately", read.venue, one.symbol)
+            return fresh
         if read.figures is not None:
             self._miss_figures(str(read.figures), read.venue)
         return {}
+
+    def _is_fresh(self, figures: ServiceSymbol) -> bool:
+        """Whether figures are neither too old nor as far in the future, which is another zone."""
+        return abs(self._as_of - figures.observed_at) <= self._figures_age
 
     def _miss_figures(self, why: str, venue: str, symbol: str | None = None) -> None:
         for field in (OPEN_INTEREST, VOLUME):
