@@ -20,6 +20,8 @@ from rebalancer import (
     FundingSchedule,
     HeldFor,
     InputError,
+    LegImbalance,
+    LiquidationDistance,
     MarketSnapshot,
     Needs,
     OpenInterestImbalance,
@@ -35,11 +37,12 @@ from rebalancer import (
     SettlementDue,
     TargetFilter,
     TimeLimit,
+    Unknown,
     Verdict,
     presets,
     rule,
 )
-from rebalancer.testing import AS_OF, a_position, a_quote, a_rate, a_snapshot, an_opportunity
+from rebalancer.testing import AS_OF, a_leg, a_position, a_quote, a_rate, a_snapshot, an_opportunity
 
 HOLD, CLOSE, SWITCH = Action.HOLD, Action.CLOSE, Action.SWITCH
 EXITS = CombinedStrategy(DivergenceFlip(), ProfitErosion(keep="0.5"), TimeLimit(max_age=timedelta(hours=168)))
@@ -177,6 +180,36 @@ def test_with_one_leg_unknown_the_age_still_closes() -> None:
     assert (decision.action, decision.reason, decision.complete) == (CLOSE, "TIME_LIMIT", False)
 
 
+NEAR = a_leg("lighter", "0.1", mark_price=100, liquidation_price=95)
+
+
+def test_with_one_rate_and_the_other_leg_unknown_a_leg_near_liquidation_still_closes() -> None:
+    snapshot = a_snapshot(a_quote("lighter"), legs=(NEAR, a_leg("grvt", Unknown("the venue timed out"))))
+    decision = decide(*EXITS.rules, LiquidationDistance(), snapshot=snapshot)
+    assert (decision.action, decision.reason, decision.complete) == (CLOSE, "LIQUIDATION_DISTANCE", False)
+
+
+def test_a_leg_that_could_not_be_read_is_never_flat() -> None:
+    for other in ((), (a_leg("grvt", Unknown("it may be gone")),)):
+        snapshot = a_snapshot(legs=(a_leg("lighter", "0.1"), *other))
+        decision = decide(LegImbalance(), LiquidationDistance(), snapshot=snapshot)
+        assert (decision.action, decision.complete) == (HOLD, False)
+
+
+def test_a_leg_that_is_known_to_be_gone_closes_the_other_and_two_gone_legs_decide_nothing() -> None:
+    gone, left = a_leg("lighter", 0), a_leg("grvt", "-0.1")
+    assert decide(LegImbalance(), snapshot=a_snapshot(legs=(gone, left))).reason == "LEG_IMBALANCE"
+    decision = decide(LegImbalance(), snapshot=a_snapshot(legs=(gone, a_leg("grvt", 0))))
+    assert (decision.action, decision.complete) == (HOLD, True)
+
+
+def test_a_leg_of_another_venue_symbol_or_side_is_not_ours() -> None:
+    ours = a_leg("lighter", "0.1")
+    for other in (a_leg("paradex", "-0.1"), a_leg("grvt", "-0.1", symbol="ETH"), a_leg("grvt", "0.1")):
+        decision = decide(LegImbalance(), snapshot=a_snapshot(legs=(ours, other)))
+        assert (decision.action, decision.complete) == (HOLD, False)
+
+
 @pytest.mark.parametrize(
     ("seen", "why", "warnings"),
     [
@@ -255,6 +288,10 @@ def test_a_minimum_hold_holds_back_every_exit_but_a_critical_one_and_says_so() -
     assert [one.reason for one in held.held_back] == ["PROFIT_EROSION", "BETTER_OPPORTUNITY", "TIME_LIMIT"]
     assert {one.why for one in held.held_back} == {"the position was not held for long enough"}
     assert guarded.decide(young, legs("0.0001", 0)).reason == "DIVERGENCE_FLIPPED"
+    near = snapshot.model_copy(update={"legs": (NEAR,)})
+    assert (guarded | (LiquidationDistance() & HeldFor(at_least=timedelta(hours=4)))).decide(
+        young, near
+    ).reason == "LIQUIDATION_DISTANCE"
     assert guarded.decide(a_position(age=timedelta(hours=4)), snapshot).reason == "PROFIT_EROSION"
 
 

@@ -22,11 +22,15 @@ from rebalancer import (
     BetterOpportunity,
     CombinedStrategy,
     Confirmed,
+    Cooldown,
     Costs,
     DivergenceFlip,
     FundingSchedule,
     Guard,
     HeldFor,
+    LegImbalance,
+    LegReading,
+    LiquidationDistance,
     MarketSnapshot,
     Missing,
     Needs,
@@ -43,13 +47,14 @@ from rebalancer import (
     SettlementDue,
     TargetFilter,
     TimeLimit,
+    Unknown,
     Urgency,
     Verdict,
     guard,
     rule,
 )
 from rebalancer.domain.names import Pair
-from rebalancer.testing import AS_OF, a_position, a_quote, a_rate, a_snapshot
+from rebalancer.testing import AS_OF, a_leg, a_position, a_quote, a_rate, a_snapshot
 
 VENUES = ("aster", "grvt", "lighter", "paradex")
 SYMBOLS = ("BTC", "ETH")
@@ -88,6 +93,7 @@ def positions(draw: st.DrawFn) -> Position:
         long_dex=long,
         short_dex=short,
         entry_divergence=draw(st.integers(-6, 6)) * Decimal("0.0001"),
+        last_action_at=draw(st.none() | seconds(-1, 0, 299, 300).map(lambda ago: AS_OF - ago)),
         id=UUID(int=draw(st.integers(0, 2**64))),
     )
 
@@ -114,8 +120,32 @@ def quotes(draw: st.DrawFn, venue: str, symbol: str) -> Quote:
         next_funding_at=None if settles_in is None else AS_OF + timedelta(seconds=settles_in),
         pays_every=timedelta(seconds=pays_every),
         open_interest_usd=draw(st.sampled_from((None, 0, 1, 2, 3, 4))),
+        mark_price=draw(st.sampled_from((None, 100))),
     )
 
+
+NO_ANSWER = Unknown("no answer")
+
+
+def a_reading(venue: str, symbol: str, chance: Random) -> LegReading:
+    """A leg on either side: usually read just now, with the prices of one that is near or far from liquidation."""
+    if chance.random() < 0.05:
+        return a_leg(venue, NO_ANSWER, symbol=symbol)
+    age = chance.choice((None,) * 16 + (-11, -10, 120, 121))
+    return a_leg(
+        venue,
+        chance.choice(("0.1", "0.095", "0.09", "0", "-0.1", "-0.095", "-0.09")),
+        symbol=symbol,
+        as_of=None if age is None else AS_OF - timedelta(seconds=age),
+        mark_price=chance.choice((None, 100, 100, 100)),
+        liquidation_price=chance.choice((None, 80, 90, 95, 105, 110, 120)),
+    )
+
+
+MARKETS = (*((venue, "BTC") for venue in VENUES), ("grvt", "ETH"), ("lighter", "ETH"))
+CHANCE = Random(7)
+READINGS = tuple(tuple(a_reading(*market, CHANCE) for market in MARKETS if CHANCE.random() < 0.95) for _ in range(100))
+"""Made once, since drawing every part of every leg is slow."""
 
 opportunities = st.builds(
     lambda pair, long_rate, short_rate, age: Opportunity(
@@ -128,7 +158,6 @@ opportunities = st.builds(
 )
 
 
-MARKETS = (*((venue, "BTC") for venue in VENUES), ("grvt", "ETH"), ("lighter", "ETH"))
 GAPS = tuple(Missing(field="opportunities", symbol=symbol, why="the service is down") for symbol in (*SYMBOLS, None))
 
 
@@ -141,6 +170,7 @@ def snapshots(draw: st.DrawFn) -> MarketSnapshot:
         observations=tuple(draw(quotes(*market)) for market in draw(st.lists(st.sampled_from(MARKETS), max_size=4))),
         missing=draw(st.sampled_from(((), (), *((gap,) for gap in GAPS)))),
         opportunities=tuple(draw(st.lists(opportunities, max_size=2))),
+        legs=draw(st.sampled_from(((),) * 20 + READINGS)),
     )
 
 
@@ -189,10 +219,13 @@ built_in = st.one_of(
     switches,
     st.builds(FundingSchedule, window=seconds(300, 3_600), mode=st.sampled_from(("always", "when_paying"))),
     st.builds(OpenInterestImbalance, max_ratio=st.sampled_from(("1", "2")), min_ratio=st.sampled_from(("0.5", "1"))),
+    st.builds(LiquidationDistance, min_distance=st.sampled_from(("0", "0.1", "0.2"))),
+    st.builds(LegImbalance, max_difference=st.sampled_from(("0", "0.05", "0.1"))),
 )
 guards: st.SearchStrategy[Guard] = st.recursive(
     st.one_of(
         st.builds(HeldFor, at_least=seconds(5, 300)),
+        st.builds(Cooldown, after=seconds(5, 300)),
         st.builds(SettlementDue, within=seconds(300, 3_600), favourable=st.booleans()),
         st.just(earns),
         built_in.map(lambda one: ~one),
@@ -245,6 +278,8 @@ search = settings(max_examples=3_000, database=None, phases=[Phase.generate])
     [
         "BETTER_OPPORTUNITY",
         "DIVERGENCE_FLIPPED",
+        "LEG_IMBALANCE",
+        "LIQUIDATION_DISTANCE",
         "MOVES",
         "OI_IMBALANCE",
         "PRE_FUNDING_EXIT",
@@ -452,6 +487,19 @@ def test_losing_a_quote_of_our_own_legs_never_turns_a_hold_into_an_exit(
     assume(strategy.decide(position, snapshot).action is Action.HOLD)
     left = tuple(quote for quote in snapshot.quotes if quote.market != mine)
     assert strategy.decide(position, snapshot.model_copy(update={"quotes": left})).action is Action.HOLD
+
+
+@law
+@given(strategy=unguarded, position=positions(), snapshot=snapshots(), lost=st.integers(0, 1))
+def test_losing_the_reading_of_a_leg_never_turns_a_hold_into_an_exit(
+    strategy: CombinedStrategy, position: Position, snapshot: MarketSnapshot, lost: int
+) -> None:
+    mine = (position.pair.long, position.pair.short)[lost]
+    assume(mine in snapshot.leg_states and strategy.decide(position, snapshot).action is Action.HOLD)
+    unread = (a_leg(mine.venue, NO_ANSWER, symbol=mine.symbol),)
+    left = tuple(leg for leg in snapshot.legs if leg.market != mine)
+    for legs in (left, left + unread):
+        assert strategy.decide(position, snapshot.model_copy(update={"legs": legs})).action is Action.HOLD
 
 
 @law

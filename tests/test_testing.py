@@ -8,8 +8,21 @@ from uuid import UUID
 
 import pytest
 
-from rebalancer import Action, FundingRate, InputError, MarketSnapshot, Opportunity, Position, Quote, RateKind, presets
-from rebalancer.testing import AS_OF, a_position, a_quote, a_rate, a_snapshot, an_opportunity
+from rebalancer import (
+    Action,
+    FundingRate,
+    InputError,
+    Known,
+    LegReading,
+    MarketSnapshot,
+    Opportunity,
+    Position,
+    Quote,
+    RateKind,
+    Unknown,
+    presets,
+)
+from rebalancer.testing import AS_OF, a_leg, a_position, a_quote, a_rate, a_snapshot, an_opportunity
 
 
 def test_now_is_a_monday_noon_in_utc() -> None:
@@ -44,6 +57,21 @@ def test_a_position_overrides_what_matters() -> None:
     position = a_position(symbol="ETH", size_usd=5, id=UUID(int=7))
     assert (position.symbol, position.id, position.long_dex) == ("ETH", UUID(int=7), "lighter")
     assert position.size_usd == 5
+
+
+def test_the_usual_leg_is_long_a_tenth_of_a_token() -> None:
+    assert a_leg() == LegReading(venue="lighter", symbol="BTC", state=Known("0.1"))
+
+
+def test_a_leg_takes_a_plain_number_as_a_known_quantity_and_overrides_what_matters() -> None:
+    assert a_leg("grvt", -2, symbol="ETH", mark_price=5) == LegReading(
+        venue="grvt", symbol="ETH", state=Known(-2, mark_price=5)
+    )
+    assert a_leg(state=Known(1, mark_price=4), mark_price=5).state == Known(1, mark_price=5)
+
+
+def test_a_leg_may_be_unknown() -> None:
+    assert a_leg(state=Unknown("no answer")).state == Unknown("no answer")
 
 
 def test_the_usual_quote_is_live_and_seen_now() -> None:

@@ -99,6 +99,7 @@ def test_a_duration_is_told_in_its_two_largest_units(seconds: int, text: str) ->
         ("cost_usd", "-1000", "-1,000 USD"),
         ("leg_bps", "8.50", "8.5 bp"),
         ("cost_bps", "8", "8 bp"),
+        ("long_quantity_tokens", "-0.50", "-0.5 tokens"),
         ("divergence", "0.0002", "0.0002 (2 bp)"),
         ("entry_divergence_gap", "0.0002", "0.0002 (2 bp)"),
         ("net_payment_rate", "-0.0002", "-0.0002 (-2 bp)"),
@@ -124,6 +125,7 @@ def test_a_number_is_told_in_the_unit_that_its_name_carries(name: str, value: st
         (Fact("age_seconds", 18_000, limit=604_800), "age 5 h, limit 168 h"),
         (Fact("long_open_interest_usd", 3000, limit=1000), "long open interest 3,000 USD, limit 1,000 USD"),
         (Fact("leg_bps", 2), "leg 2 bp"),
+        (Fact("long_quantity_tokens", 2), "long quantity 2 tokens"),
         (Fact("max_ratio", 3), "max ratio 3"),
     ],
 )

@@ -257,3 +257,8 @@ def test_a_position_depends_neither_on_the_decimal_context_nor_on_the_time_zone(
     assert str(position.entry_divergence) == "0.999999999999"
     assert str(position.size_usd) == "1234567.12"
     assert position.id == UUID("d85a8c52-1f8f-52a3-a583-22aaf6896716")
+
+
+def test_the_last_action_is_known_in_whole_seconds_since_1970_if_there_was_one() -> None:
+    assert a_position().last_action_epoch is None
+    assert a_position(last_action_at=AS_OF + timedelta(milliseconds=1999)).last_action_epoch == 1_767_614_401

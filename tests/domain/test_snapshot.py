@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from rebalancer import Freshness, InputError, MarketSnapshot, Missing, Quote
+from rebalancer import Freshness, InputError, MarketSnapshot, Missing, Quote, Unknown
 from rebalancer.domain.names import Market
-from rebalancer.testing import AS_OF, a_position, a_quote, a_rate, a_snapshot, an_opportunity
+from rebalancer.testing import AS_OF, a_leg, a_position, a_quote, a_rate, a_snapshot, an_opportunity
 
 SECOND = timedelta(seconds=1)
 LIGHTER, GRVT = Market("lighter", "BTC"), Market("grvt", "BTC")
@@ -18,7 +18,7 @@ LIGHTER, GRVT = Market("lighter", "BTC"), Market("grvt", "BTC")
 def test_a_snapshot_of_quotes_alone_has_the_documented_defaults() -> None:
     snapshot = MarketSnapshot(as_of=AS_OF, quotes=())
     assert (snapshot.quotes, snapshot.missing, snapshot.opportunities, snapshot.observations) == ((), (), (), ())
-    assert snapshot.freshness == Freshness()
+    assert (snapshot.legs, snapshot.freshness) == ((), Freshness())
 
 
 def test_now_is_its_instant_in_whole_seconds_since_1970() -> None:
@@ -38,6 +38,23 @@ def test_two_quotes_of_one_market_are_refused_and_named() -> None:
 
 def test_quotes_of_one_venue_and_several_symbols_are_fine() -> None:
     assert len(a_snapshot(a_quote(symbol="BTC"), a_quote(symbol="ETH")).by_market) == 2
+
+
+def test_leg_states_are_looked_up_by_their_market() -> None:
+    long, short = a_leg("lighter", "0.5"), a_leg("grvt", Unknown("no answer"))
+    assert a_snapshot(legs=(long, short)).leg_states == {LIGHTER: long.state, GRVT: short.state}
+
+
+def test_two_readings_of_one_leg_are_refused_and_named() -> None:
+    legs = (a_leg("grvt"), a_leg("lighter"), a_leg("Lighter", "-1"))
+    with pytest.raises(InputError) as refused:
+        a_snapshot(legs=legs)
+    assert str(refused.value) == "MarketSnapshot: two leg readings of BTC on lighter"
+    assert len(a_snapshot(legs=(a_leg(), a_leg(symbol="ETH"))).leg_states) == 2
+
+
+def test_an_earlier_snapshot_knows_no_legs() -> None:
+    assert a_snapshot(legs=(a_leg(),)).at(0, ()).legs == ()
 
 
 def test_a_naive_now_is_refused_and_the_error_says_how_to_fix_it() -> None:
@@ -141,6 +158,7 @@ FULL = a_snapshot(
     missing=(Missing(field="volume", why="HTTP 503", venue="grvt"),),
     opportunities=(an_opportunity(),),
     observations=(a_quote("lighter", observed_at=AS_OF - SECOND),),
+    legs=(a_leg("lighter", "0.10", as_of=AS_OF, mark_price="9e4"), a_leg("grvt", Unknown("no answer"))),
     freshness=Freshness(max_age=90 * SECOND),
 )
 
@@ -161,6 +179,19 @@ def test_a_snapshot_is_written_as_canonical_json() -> None:
         '"why":"HTTP 503","venue":"grvt","symbol":null}],"opportunities":[],"observations":[],'
         '"freshness":{"max_age":"PT2M","max_intervals":2,"live_by_interval":false,"max_future":"PT10S","max_skew":"PT2M"}}'
     )
+
+
+def test_legs_are_written_only_where_they_were_read() -> None:
+    bare = a_snapshot(a_quote())
+    assert "legs" not in bare.model_dump()
+    written = bare.model_copy(update={"legs": (a_leg(),)}).model_dump_json()
+    assert written == bare.model_dump_json().replace('"freshness"', f'"legs":[{a_leg().model_dump_json()}],"freshness"')
+
+
+def test_a_snapshot_from_before_there_were_legs_reads_as_ever() -> None:
+    old = a_snapshot().model_dump_json()
+    assert MarketSnapshot.model_validate_json(old) == a_snapshot()
+    assert MarketSnapshot.model_validate_json(old[:-1] + ',"legs":[]}') == a_snapshot()
 
 
 @pytest.mark.usefixtures("hostile_context", "far_zone")

@@ -82,6 +82,28 @@ def test_a_function_that_raises_has_failed_under_the_name_of_its_own_module() ->
     assert ask(broken, CONTEXT) == a_failure("broken", "BROKEN", f"{HERE}.broken raised ZeroDivisionError")
 
 
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), GeneratorExit(), BaseException()], ids=lambda error: type(error).__name__
+)
+def test_what_would_end_the_program_is_the_failure_of_one_rule_or_guard(error: BaseException) -> None:
+    assert ask(rule(_raising(error)), CONTEXT).claim == f"{HERE}.does raised {type(error).__name__}"
+    assert consult(guard(_raising(error)), CONTEXT).reply is Reply.FAILED
+
+
+def test_an_interrupt_from_the_keyboard_ends_the_program() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        ask(rule(_raising(KeyboardInterrupt())), CONTEXT)
+    with pytest.raises(KeyboardInterrupt):
+        consult(guard(_raising(KeyboardInterrupt())), CONTEXT)
+
+
+def _raising(error: BaseException) -> Any:
+    def does(ctx: RuleContext) -> Any:
+        raise error
+
+    return does
+
+
 def test_a_class_that_raises_has_failed_under_its_name() -> None:
     verdict = ask(BrokenClass(reason="MINE"), CONTEXT)
     assert verdict == a_failure("BrokenClass", "MINE", f"{HERE}.BrokenClass raised RuntimeError")

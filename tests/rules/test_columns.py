@@ -16,15 +16,19 @@ import rebalancer.rules
 from rebalancer import (
     BaseRule,
     BetterOpportunity,
+    Cooldown,
     DivergenceFlip,
     FundingSchedule,
     HeldFor,
+    LegImbalance,
+    LiquidationDistance,
     OpenInterestImbalance,
     ProfitErosion,
     SettlementDue,
     TimeLimit,
 )
 from rebalancer.domain.book import NEVER
+from rebalancer.domain.held import FARTHEST
 from rebalancer.domain.numbers import EIGHT_HOURS, ONE, RATIO_ONE
 from rebalancer.rules.grid import GridRule
 from rebalancer.rules.guard import GridGuard
@@ -83,6 +87,8 @@ def improvements() -> Iterable[Row]:
 TIMES = (0, 1, 899, 900, 901, MAX_HORIZON, NEVER)
 WINDOWS = (1, 900, HUNDRED_YEARS)
 PAYMENTS = (-MAX_PAYMENT, -1, 0, 1, MAX_PAYMENT)
+SHARES = (0, 1, 50_000, 100_000, RATIO_ONE - 1, RATIO_ONE)
+DISTANCES = within(FARTHEST, beside(*SHARES))
 AGES = (0, 1, 259_199, 259_200, 259_201, HUNDRED_YEARS)
 
 
@@ -118,6 +124,11 @@ SAMPLES = [
     a_sample(FundingSchedule, "fires_when_paying", product(TIMES, PAYMENTS, WINDOWS)),
     a_sample(OpenInterestImbalance, "applies", product((0, 1, MAX_INTEREST), repeat=2)),
     a_sample(OpenInterestImbalance, "fires", interest()),
+    a_sample(LiquidationDistance, "applies", product(DISTANCES, (0, 1), SHARES)),
+    a_sample(LiquidationDistance, "fires", product(DISTANCES, SHARES)),
+    a_sample(LegImbalance, "applies", product((0, 1), repeat=2)),
+    a_sample(LegImbalance, "fires", product(SHARES, SHARES[:-1])),
+    a_sample(Cooldown, "holds", product((-HUNDRED_YEARS, -1, *AGES, NEVER), (1, 259_200, HUNDRED_YEARS))),
     a_sample(HeldFor, "holds", product(AGES, (1, 259_200, HUNDRED_YEARS))),
     a_sample(SettlementDue, "applies", product(TIMES, (0, 1), WINDOWS)),
     a_sample(SettlementDue, "holds", product(TIMES, WINDOWS)),
@@ -218,6 +229,8 @@ def test_every_reason_code_occurs_in_the_sample() -> None:
     assert fired == {
         "BETTER_OPPORTUNITY",
         "DIVERGENCE_FLIPPED",
+        "LEG_IMBALANCE",
+        "LIQUIDATION_DISTANCE",
         "OI_IMBALANCE",
         "PRE_FUNDING_EXIT",
         "PROFIT_EROSION",

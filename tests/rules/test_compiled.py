@@ -10,11 +10,14 @@ import pytest
 from rebalancer import (
     BetterOpportunity,
     CombinedStrategy,
+    Cooldown,
     Costs,
     DivergenceFlip,
     Fact,
     FundingSchedule,
     HeldFor,
+    LegImbalance,
+    LiquidationDistance,
     MarketSnapshot,
     OpenInterestImbalance,
     Outcome,
@@ -23,6 +26,7 @@ from rebalancer import (
     RuleContext,
     TargetFilter,
     TimeLimit,
+    Unknown,
     Verdict,
     rule,
 )
@@ -30,12 +34,26 @@ from rebalancer.rules.asking import ask
 from rebalancer.rules.compiled import compiled
 from rebalancer.rules.grid import Claims
 from rebalancer.rules.target import Pricing, TargetRule
-from rebalancer.testing import AS_OF, a_position, a_quote, a_snapshot
+from rebalancer.testing import AS_OF, a_leg, a_position, a_quote, a_snapshot
 
 ANY = TargetFilter.ANY
 SOON = AS_OF + timedelta(minutes=5)
 LATER = AS_OF + timedelta(hours=5)
 OLD = TimeLimit(max_age=timedelta(hours=1))
+
+
+def held(long: Any, short: Any, liquidation: int = 50, **quoted: Any) -> MarketSnapshot:
+    """Both legs as they were read, at a mark price of 100; `liquidation` is the long one's price."""
+    prices = {"lighter": liquidation, "grvt": 150}
+    legs = [
+        a_leg(venue, state) if isinstance(state, Unknown) else a_leg(venue, state, liquidation_price=prices[venue])
+        for venue, state in (("lighter", long), ("grvt", short))
+    ]
+    quotes = a_quote("lighter", **{"mark_price": 100, **quoted}), a_quote("grvt", mark_price=100)
+    return a_snapshot(*quotes, legs=legs)
+
+
+NO_ANSWER = Unknown("no answer")
 
 SNAPSHOTS = {
     "usual": a_snapshot(),
@@ -67,6 +85,19 @@ SNAPSHOTS = {
         a_quote("lighter", 0, symbol="ETH"),
         a_quote("grvt", "0.02", symbol="ETH"),
     ),
+    "hedged": held(1, -1),
+    "hedged within the difference": held(100, -95),
+    "out of balance": held(100, "-94.9"),
+    "at the least distance": held(1, -1, 90),
+    "close to liquidation": held(1, -1, 91),
+    "one leg close to liquidation, the other unknown": held(1, NO_ANSWER, 91),
+    "one leg far from liquidation, the other unknown": held(1, NO_ANSWER),
+    "one leg unknown": held(NO_ANSWER, -1),
+    "both legs unknown": held(NO_ANSWER, NO_ANSWER),
+    "one leg flat": held(0, -1),
+    "both legs flat": held(0, 0),
+    "one leg on the wrong side": held(-1, -1, 150),
+    "legs without a mark price": held(1, -1, 91, mark_price=None),
     "stale": a_snapshot(a_quote("lighter", observed_at=AS_OF - timedelta(hours=1)), a_quote("grvt")),
 }
 POSITIONS = {
@@ -74,6 +105,7 @@ POSITIONS = {
     "without an edge": a_position(entry_divergence=0),
     "from the future": a_position(age=timedelta(hours=-1)),
     "old": a_position(age=timedelta(hours=72)),
+    "acted on just now": a_position(last_action_at=AS_OF),
 }
 RULES: list[Rule] = [
     DivergenceFlip(),
@@ -86,7 +118,10 @@ RULES: list[Rule] = [
     BetterOpportunity(),
     BetterOpportunity(scope="any", min_improvement=0, horizon=timedelta(hours=48)),
     BetterOpportunity(costs=Costs(leg_bps=2, venues={"paradex": -3})),
+    LiquidationDistance(),
+    LegImbalance(),
     ProfitErosion() & HeldFor(at_least=timedelta(hours=4)),
+    ProfitErosion() & Cooldown(after=timedelta(hours=4)),
 ]
 
 

@@ -8,16 +8,19 @@ from typing import Any
 import pytest
 
 from rebalancer import (
+    Known,
+    LegReading,
     Missing,
     Needs,
     Quote,
     RuleContext,
     TargetFilter,
     UndeclaredNeedError,
+    Unknown,
     UnknownValueError,
 )
 from rebalancer.domain.names import Market, Pair
-from rebalancer.testing import AS_OF, a_position, a_quote, a_snapshot, an_opportunity
+from rebalancer.testing import AS_OF, a_leg, a_position, a_quote, a_snapshot, an_opportunity
 
 NOTHING = Needs(rates=False)
 
@@ -166,6 +169,7 @@ def test_an_unknown_divergence_raises_with_every_leg_that_is_missing() -> None:
         ("volume", lambda ctx: ctx.long.volume_24h_usd),
         ("mark_price", lambda ctx: ctx.long.mark_price),
         ("opportunities", lambda ctx: ctx.opportunities),
+        ("legs", lambda ctx: ctx.legs),
         ("observations", lambda ctx: ctx.observations),
     ],
 )
@@ -264,3 +268,45 @@ def test_the_reverse_of_the_held_pair_alone_is_no_answer_where_the_source_could_
     assert unknown.value.missing == (gap,)
     more = a_snapshot(*legs, a_quote("paradex", 0), missing=(gap,))
     assert len(RuleContext(a_position(), more).opportunities) == 5
+
+
+LONG = Known("0.1", as_of=AS_OF, mark_price=91_000, liquidation_price=80_000)
+
+
+def holding(*legs: LegReading) -> RuleContext:
+    return RuleContext(a_position(), a_snapshot(legs=legs), needs=Needs(rates=False, legs=True))
+
+
+def test_legs_show_what_was_read_of_each() -> None:
+    context = holding(a_leg("lighter", LONG), a_leg("grvt", "-0.2"))
+    assert context.legs.long == LONG
+    assert context.legs.short.quantity == Decimal("-0.2")
+
+
+@pytest.mark.parametrize(
+    ("legs", "why"),
+    [
+        ((), "no leg state was read"),
+        ((a_leg("grvt", Unknown("the venue timed out")),), "the venue timed out"),
+        ((a_leg("grvt", "-0.1", as_of=AS_OF - timedelta(seconds=121)),), "the leg state is older than its limit"),
+    ],
+)
+def test_each_leg_that_is_unknown_raises_by_itself_and_says_why(legs: tuple[LegReading, ...], why: str) -> None:
+    context = holding(a_leg("lighter", LONG), *legs)
+    assert context.legs.long == LONG
+    with pytest.raises(UnknownValueError) as unknown:
+        _ = context.legs.short
+    assert unknown.value.missing == (gap("leg state", "grvt", why),)
+
+
+def test_a_long_leg_that_is_unknown_does_not_hide_the_short_one() -> None:
+    context = holding(a_leg("grvt", "-0.1"))
+    assert context.legs.short.quantity == Decimal("-0.1")
+    with pytest.raises(UnknownValueError) as unknown:
+        _ = context.legs.long
+    assert unknown.value.missing == (gap("leg state", "lighter", "no leg state was read"),)
+
+
+@pytest.mark.parametrize("quantity", ["0", "-0.1"])
+def test_a_leg_that_is_flat_or_on_the_wrong_side_is_shown_as_it_is(quantity: str) -> None:
+    assert holding(a_leg("lighter", quantity)).legs.long == Known(quantity)

@@ -8,7 +8,12 @@ import pytest
 from rebalancer import MarketSnapshot, Missing, Position
 from rebalancer.domain.book import NEVER
 from rebalancer.rules.values import VALUES
-from rebalancer.testing import AS_OF, a_position, a_quote, a_snapshot
+from rebalancer.testing import AS_OF, a_leg, a_position, a_quote, a_snapshot
+
+LEGS = (
+    a_leg("lighter", "0.10", mark_price=100, liquidation_price=75),
+    a_leg("grvt", "-0.08", mark_price=100, liquidation_price=150),
+)
 
 
 def full_snapshot(**short: Any) -> MarketSnapshot:
@@ -16,7 +21,7 @@ def full_snapshot(**short: Any) -> MarketSnapshot:
     at = AS_OF + timedelta(minutes=10)
     long_leg = a_quote("lighter", "0.0001", next_funding_at=at, open_interest_usd=7)
     usual = {"next_funding_at": at + timedelta(minutes=1), "open_interest_usd": 5}
-    return a_snapshot(long_leg, a_quote("grvt", "0.0003", **{**usual, **short}))
+    return a_snapshot(long_leg, a_quote("grvt", "0.0003", **{**usual, **short}), legs=LEGS)
 
 
 def read(name: str, snapshot: MarketSnapshot, position: Position | None = None) -> int | None:
@@ -27,6 +32,7 @@ def read(name: str, snapshot: MarketSnapshot, position: Position | None = None) 
     ("name", "value"),
     [
         ("age", 18_000),
+        ("since_action", NEVER),
         ("entry_divergence", 200_000_000),
         ("divergence", 200_000_000),
         ("settles_in", 600),
@@ -34,6 +40,11 @@ def read(name: str, snapshot: MarketSnapshot, position: Position | None = None) 
         ("net_payment", -100_000_000 * 28_800),
         ("long_open_interest", 7),
         ("short_open_interest", 5),
+        ("long_open", 1),
+        ("short_open", 1),
+        ("quantity_difference", 200_000),
+        ("liquidation_distance", 250_000),
+        ("both_distances", 1),
     ],
 )
 def test_a_known_value_is_an_integer_on_the_grid(name: str, value: int) -> None:
@@ -44,6 +55,7 @@ def test_a_known_value_is_an_integer_on_the_grid(name: str, value: int) -> None:
     ("name", "needs", "nullable"),
     [
         ("age", (), False),
+        ("since_action", (), False),
         ("entry_divergence", (), False),
         ("divergence", ("rates",), True),
         ("settles_in", ("schedule",), True),
@@ -51,6 +63,11 @@ def test_a_known_value_is_an_integer_on_the_grid(name: str, value: int) -> None:
         ("net_payment", ("rates", "schedule"), True),
         ("long_open_interest", ("open_interest",), True),
         ("short_open_interest", ("open_interest",), True),
+        ("long_open", ("legs",), True),
+        ("short_open", ("legs",), True),
+        ("quantity_difference", ("legs",), True),
+        ("liquidation_distance", ("legs", "mark_price"), True),
+        ("both_distances", ("legs", "mark_price"), True),
     ],
 )
 def test_each_value_says_what_must_be_fetched_and_whether_it_may_be_unknown(
@@ -62,6 +79,7 @@ def test_each_value_says_what_must_be_fetched_and_whether_it_may_be_unknown(
 def test_there_are_no_other_values() -> None:
     assert list(VALUES) == [
         "age",
+        "since_action",
         "entry_divergence",
         "divergence",
         "settles_in",
@@ -69,6 +87,11 @@ def test_there_are_no_other_values() -> None:
         "net_payment",
         "long_open_interest",
         "short_open_interest",
+        "long_open",
+        "short_open",
+        "quantity_difference",
+        "liquidation_distance",
+        "both_distances",
     ]
 
 
@@ -91,7 +114,7 @@ def gap(field: str, venue: str, why: str = "its quote does not say") -> Missing:
 def gaps(name: str, snapshot: MarketSnapshot) -> tuple[Missing, ...]:
     found = VALUES[name].gaps
     assert found is not None
-    return found(snapshot.book, a_position().pair)
+    return found(snapshot, a_position().pair)
 
 
 @pytest.mark.parametrize("name", [name for name, source in VALUES.items() if source.nullable])
@@ -146,3 +169,32 @@ def test_each_side_of_the_open_interest_is_missed_alone() -> None:
     assert gaps("short_open_interest", partly) == (gap("open interest", "grvt"),)
     assert gaps("long_open_interest", partly) == ()
     assert gaps("long_open_interest", a_snapshot()) == (gap("open interest", "lighter"),)
+
+
+@pytest.mark.parametrize("ago", [-1, 0, 1, 3_600])
+def test_the_time_since_the_last_action_may_be_negative(ago: int) -> None:
+    position = a_position(last_action_at=AS_OF - timedelta(seconds=ago))
+    assert read("since_action", a_snapshot(), position) == ago
+
+
+def test_each_leg_is_missed_alone_and_both_where_they_are_compared() -> None:
+    no_long, no_short = (gap("leg state", venue, "no leg state was read") for venue in ("lighter", "grvt"))
+    half = a_snapshot(legs=LEGS[:1])
+    assert (read("long_open", half), read("short_open", half), read("quantity_difference", half)) == (1, None, None)
+    assert (gaps("long_open", half), gaps("short_open", half)) == ((), (no_short,))
+    assert gaps("short_open", a_snapshot(legs=LEGS[1:])) == ()
+    assert gaps("long_open", a_snapshot()) == (no_long,)
+    assert gaps("quantity_difference", half) == (no_short,)
+    assert gaps("quantity_difference", a_snapshot()) == (no_long, no_short)
+
+
+@pytest.mark.parametrize(("name", "value"), [("liquidation_distance", 250_000), ("both_distances", 0)])
+def test_one_unknown_distance_is_a_gap_beside_a_known_value(name: str, value: int) -> None:
+    partly = a_snapshot(legs=(LEGS[0], a_leg("grvt", "-0.1", mark_price=1)))
+    assert read(name, partly) == value
+    assert gaps(name, partly) == (gap("liquidation price", "grvt", "its leg state does not say"),)
+
+
+def test_two_unknown_distances_are_two_gaps_long_leg_first() -> None:
+    assert (read("liquidation_distance", a_snapshot()), read("both_distances", a_snapshot())) == (None, 0)
+    assert [one.venue for one in gaps("liquidation_distance", a_snapshot())] == ["lighter", "grvt"]

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from .record import DecisionRecord, LegRecord
 
 _FRACTIONS = frozenset(("divergence", "rate", "margin", "gain", "cost", "improvement"))
+_UNITS = ("_seconds", "_usd", "_bps", "_tokens")
+"""Endings of a name that its number shows instead."""
 _OUTCOMES = {
     Outcome.FIRED: "fired",
     Outcome.QUIET: "quiet",
@@ -48,6 +50,8 @@ def number(name: str, value: Decimal) -> str:
         return f"{value:,f} USD"
     if name.endswith("_bps"):
         return f"{plain(value)} bp"
+    if name.endswith("_tokens"):
+        return f"{plain(value)} tokens"
     if not name.endswith("_ratio") and not _FRACTIONS.isdisjoint(name.split("_")):
         return rate(value)
     return plain(value)
@@ -55,8 +59,10 @@ def number(name: str, value: Decimal) -> str:
 
 def fact(one: Fact) -> str:
     """A fact as `divergence -0.0002 (-2 bp), limit 0 (0 bp)`."""
-    name = one.name.removesuffix("_seconds").removesuffix("_usd").removesuffix("_bps").replace("_", " ")
-    text = f"{name} {number(one.name, one.value)}"
+    name = one.name
+    for unit in _UNITS:
+        name = name.removesuffix(unit)
+    text = f"{name.replace('_', ' ')} {number(one.name, one.value)}"
     return text if one.limit is None else f"{text}, limit {number(one.name, one.limit)}"
 
 

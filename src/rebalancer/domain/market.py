@@ -70,7 +70,8 @@ class Freshness(Value):
     `max_age`: the oldest a live quote (forming or indicative) may be. A settled rate may be as old as `max_age` or
     `max_intervals` of its payment intervals, whichever is longer; with `live_by_interval` so may a live one.
     `max_future`: how far after `as_of` a quote may claim to be seen. `max_skew`: how far apart in time two live legs
-    may be and still be compared; a settled leg is comparable with any.
+    may be and still be compared; a settled leg is comparable with any. A leg state that says when it is of may be as
+    old and as early as a live quote.
     """
 
     max_age: Duration = timedelta(seconds=120)

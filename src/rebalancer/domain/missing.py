@@ -10,6 +10,8 @@ SCHEDULE = "next funding time"
 OPEN_INTEREST = "open interest"
 VOLUME = "volume"
 MARK_PRICE = "mark price"
+LEG = "leg state"
+LIQUIDATION_PRICE = "liquidation price"
 OPPORTUNITIES = "opportunities"
 """What may be missing of a market: the `field` of a `Missing`."""
 

@@ -14,7 +14,7 @@ class Needs(Value):
 
     `rates` (the default) are the two legs' funding rates; `opportunities` the other pairs of the symbol, and of all
     symbols with `all_symbols`; `schedule` the next settlements; `open_interest`, `volume` and `mark_price` the legs';
-    `observations` how many past observations of each leg.
+    `legs` what we hold of them, as the venues say; `observations` how many past observations of each leg.
     """
 
     rates: bool = True
@@ -24,6 +24,7 @@ class Needs(Value):
     open_interest: bool = False
     volume: bool = False
     mark_price: bool = False
+    legs: bool = False
     observations: Annotated[int, Field(ge=0, le=10_000)] = 0
 
     def __or__(self, other: Needs) -> Needs:

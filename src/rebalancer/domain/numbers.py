@@ -105,6 +105,14 @@ def plain(number: Decimal) -> str:
     return "0" if text == "-0" else text
 
 
+def _written(number: Decimal) -> Decimal:
+    """`number` as it reads back from its plain digits; InputError if it would not."""
+    text = plain(number)
+    if sum(character.isdigit() for character in text.lstrip("-0.")) > MAX_DIGITS:
+        raise InputError(f"more than {MAX_DIGITS} digits")
+    return Decimal(text)
+
+
 def _no_flag(value: object) -> object:
     """A whole number's input, unless it is true or false."""
     if isinstance(value, bool):
@@ -135,7 +143,7 @@ def _number_type(
 
     def validate(value: object) -> Decimal:
         number = read_number(value)
-        placed = Decimal(plain(number)) if places is None else from_grid(to_grid(number, places), places)
+        placed = _written(number) if places is None else from_grid(to_grid(number, places), places)
         if not rounds and placed != number:
             raise InputError(f"finer than its grid of 1e-{places}: round it")
         if lowest is not None and (placed < lowest or (above and placed == lowest)):

@@ -115,6 +115,11 @@ class Position(Value):
         return epoch_seconds(self.opened_at)
 
     @cached_property
+    def last_action_epoch(self) -> int | None:
+        """The time of the last action in whole seconds since 1970-01-01 UTC; None: there was none yet."""
+        return None if self.last_action_at is None else epoch_seconds(self.last_action_at)
+
+    @cached_property
     def entry_gap(self) -> int:
         """How far the entry divergence is from the two entry rates, in grid steps; see `ENTRY_TOLERANCE`."""
         return abs(self.entry_steps - self._rates_apart())

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from ..errors import InputError
 from .book import Book
 from .funding import FundingRate
+from .held import Held
+from .legs import LegReading, LegState
 from .market import Freshness, Quote
 from .missing import Missing
 from .model import Value
@@ -26,7 +29,8 @@ class MarketSnapshot(Value):
 
     `quotes` has at most one quote a market; `missing` says what could not be had and why. `opportunities` are pairs
     that a service listed beside those that follow from the quotes. `observations` are past quotes, for rules with
-    memory. `freshness` says how old is too old. Raises InputError for two quotes of one market.
+    memory. `legs` are what we hold, as the venues say: at most one reading a market. `freshness` says how old is too
+    old. Raises InputError for two quotes, or two leg readings, of one market.
     """
 
     as_of: Instant
@@ -34,14 +38,24 @@ class MarketSnapshot(Value):
     missing: tuple[Missing, ...] = ()
     opportunities: tuple[Opportunity, ...] = ()
     observations: tuple[Quote, ...] = ()
+    legs: tuple[LegReading, ...] = ()
     freshness: Freshness = Field(default_factory=Freshness)
 
     @model_validator(mode="after")
-    def _one_quote_a_market(self) -> Self:
+    def _one_of_each_market(self) -> Self:
         if len(self.by_market) != len(self.quotes):
-            markets = [quote.market for quote in self.quotes]
-            raise InputError(f"two quotes of {next(market for market in markets if markets.count(market) > 1)}")
+            raise InputError(f"two quotes of {_repeated(quote.market for quote in self.quotes)}")
+        if self.legs and len(self.leg_states) != len(self.legs):
+            raise InputError(f"two leg readings of {_repeated(leg.market for leg in self.legs)}")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_legs(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As ever where no leg was read: the same bytes as before there were legs."""
+        fields: dict[str, Any] = written(self)
+        if not self.legs:
+            fields.pop("legs", None)
+        return fields
 
     @classmethod
     def of(
@@ -63,6 +77,11 @@ class MarketSnapshot(Value):
         return {quote.market: quote for quote in self.quotes}
 
     @cached_property
+    def leg_states(self) -> dict[Market, LegState]:
+        """The states of the legs by their market."""
+        return {leg.market: leg.state for leg in self.legs}
+
+    @cached_property
     def now(self) -> int:
         """`as_of` in whole seconds since 1970-01-01 UTC."""
         return epoch_seconds(self.as_of)
@@ -77,6 +96,11 @@ class MarketSnapshot(Value):
             missing=self.missing,
             opportunities=self.opportunities,
         )
+
+    @cached_property
+    def held(self) -> Held:
+        """What the leg states say of a pair on the grid; computed once per snapshot."""
+        return Held(self.leg_states, book=self.book, freshness=self.freshness)
 
     def observed(self, markets: Collection[Market]) -> tuple[Quote, ...]:
         """The distinct observations of `markets`, past and present, in order of time; at one time the present is last.
@@ -99,3 +123,9 @@ class MarketSnapshot(Value):
     def at(self, instant: int, quotes: Iterable[Quote]) -> Self:
         """What a snapshot with these quotes alone would have been at an earlier `instant` (epoch seconds)."""
         return type(self)(as_of=from_epoch(instant), quotes=tuple(quotes), freshness=self.freshness)
+
+
+def _repeated(markets: Iterable[Market]) -> Market:
+    """The first market that occurs twice."""
+    counted = Counter(markets)
+    return next(market for market, times in counted.items() if times > 1)

@@ -46,7 +46,7 @@ class Fact(Value):
     """A number behind a verdict, and the limit it stands against if there is one; the name carries the unit.
 
     Names that speak of a rate, divergence, gain, cost or improvement are fractions of notional; `_usd`, `_seconds`,
-    `_bps` and `_ratio` say their unit.
+    `_bps`, `_tokens` and `_ratio` say their unit.
     """
 
     name: Line

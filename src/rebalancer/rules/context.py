@@ -7,8 +7,10 @@ from decimal import Decimal
 from typing import TypeVar
 
 from ..domain.book import Leg
+from ..domain.held import HeldLeg
+from ..domain.legs import Known
 from ..domain.market import Quote
-from ..domain.missing import MARK_PRICE, OPEN_INTEREST, RATE, SCHEDULE, VOLUME
+from ..domain.missing import LEG, MARK_PRICE, OPEN_INTEREST, RATE, SCHEDULE, VOLUME
 from ..domain.names import Market
 from ..domain.needs import Needs
 from ..domain.numbers import fraction
@@ -86,6 +88,31 @@ class LegView:
         return value
 
 
+class LegsView:
+    """What we hold of the two legs, as the venues say. Each leg that is unknown raises UnknownValueError by itself."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self, context: RuleContext) -> None:
+        self._context = context
+
+    @property
+    def long(self) -> Known:
+        """The long leg; its quantity is above 0 unless it is flat, or on the wrong side."""
+        return self._known(self._context.snapshot.held[self._context.position.pair].long)
+
+    @property
+    def short(self) -> Known:
+        """The short leg; its quantity is below 0 unless it is flat, or on the wrong side."""
+        return self._known(self._context.snapshot.held[self._context.position.pair].short)
+
+    @staticmethod
+    def _known(leg: HeldLeg) -> Known:
+        if leg.known is None:
+            raise UnknownValueError([leg.gap(LEG)])
+        return leg.known
+
+
 class RuleContext:
     """What a rule is asked about: one position, and the markets as of `now`.
 
@@ -144,6 +171,12 @@ class RuleContext:
     def short(self) -> LegView:
         """The short leg's market."""
         return LegView(self, self.position.pair.short)
+
+    @property
+    def legs(self) -> LegsView:
+        """What was read of the two legs: their signed quantities in tokens, prices and accrued funding."""
+        self.require("legs")
+        return LegsView(self)
 
     @property
     def opportunities(self) -> tuple[Opportunity, ...]:

@@ -100,8 +100,8 @@ class Bound:
 
     def gaps(self, read: Iterable[str]) -> tuple[Missing, ...]:
         """Why the values named are unknown, wholly or in part."""
-        book, pair = self.ctx.snapshot.book, self.ctx.position.pair
-        found = (gap for name in read if (gaps := VALUES[name].gaps) is not None for gap in gaps(book, pair))
+        snapshot, pair = self.ctx.snapshot, self.ctx.position.pair
+        found = (gap for name in read if (gaps := VALUES[name].gaps) is not None for gap in gaps(snapshot, pair))
         return tuple(dict.fromkeys(found))
 
     def call(self, function: Function, **more: int) -> Any:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..domain.book import NEVER
 from ..domain.missing import OPEN_INTEREST, SCHEDULE, Missing
-from ..domain.names import Pair
+from ..domain.names import Market, Pair
 
 if TYPE_CHECKING:
-    from ..domain.book import Book
     from ..domain.position import Position
     from ..domain.snapshot import MarketSnapshot
 
@@ -23,7 +23,7 @@ class Source(NamedTuple):
 
     code: str
     needs: tuple[str, ...] = ()
-    gaps: Callable[[Book, Pair], tuple[Missing, ...]] | None = None
+    gaps: Callable[[MarketSnapshot, Pair], tuple[Missing, ...]] | None = None
 
     def read(self, position: Position, snapshot: MarketSnapshot) -> int | None:
         """The value, by the same `code` that compiled rules read it with."""
@@ -37,30 +37,57 @@ class Source(NamedTuple):
         return self.gaps is not None
 
 
-def _rate_gaps(book: Book, pair: Pair) -> tuple[Missing, ...]:
-    return book.rate_gaps(pair)
+def _rate_gaps(snapshot: MarketSnapshot, pair: Pair) -> tuple[Missing, ...]:
+    return snapshot.book.rate_gaps(pair)
 
 
-def _schedule_gaps(book: Book, pair: Pair) -> tuple[Missing, ...]:
+def _schedule_gaps(snapshot: MarketSnapshot, pair: Pair) -> tuple[Missing, ...]:
+    book = snapshot.book
     return tuple(
         book.gap(market, SCHEDULE) for market in (pair.long, pair.short) if book.leg(market).settles_in is None
     )
 
 
-def _payment_gaps(book: Book, pair: Pair) -> tuple[Missing, ...]:
-    return _schedule_gaps(book, pair) + tuple(gap for gap in book.rate_gaps(pair) if gap.venue is not None)
+def _payment_gaps(snapshot: MarketSnapshot, pair: Pair) -> tuple[Missing, ...]:
+    rates = (gap for gap in snapshot.book.rate_gaps(pair) if gap.venue is not None)
+    return (*_schedule_gaps(snapshot, pair), *rates)
 
 
-def _long_interest_gaps(book: Book, pair: Pair) -> tuple[Missing, ...]:
-    return (book.gap(pair.long, OPEN_INTEREST),) if book.leg(pair.long).open_interest is None else ()
+def _long_interest_gaps(snapshot: MarketSnapshot, pair: Pair) -> tuple[Missing, ...]:
+    return _interest_gaps(snapshot, pair.long)
 
 
-def _short_interest_gaps(book: Book, pair: Pair) -> tuple[Missing, ...]:
-    return (book.gap(pair.short, OPEN_INTEREST),) if book.leg(pair.short).open_interest is None else ()
+def _short_interest_gaps(snapshot: MarketSnapshot, pair: Pair) -> tuple[Missing, ...]:
+    return _interest_gaps(snapshot, pair.short)
 
+
+def _interest_gaps(snapshot: MarketSnapshot, market: Market) -> tuple[Missing, ...]:
+    book = snapshot.book
+    return (book.gap(market, OPEN_INTEREST),) if book.leg(market).open_interest is None else ()
+
+
+def _long_leg_gaps(snapshot: MarketSnapshot, pair: Pair) -> tuple[Missing, ...]:
+    return snapshot.held[pair].long.open_gaps()
+
+
+def _short_leg_gaps(snapshot: MarketSnapshot, pair: Pair) -> tuple[Missing, ...]:
+    return snapshot.held[pair].short.open_gaps()
+
+
+def _leg_gaps(snapshot: MarketSnapshot, pair: Pair) -> tuple[Missing, ...]:
+    return _long_leg_gaps(snapshot, pair) + _short_leg_gaps(snapshot, pair)
+
+
+def _distance_gaps(snapshot: MarketSnapshot, pair: Pair) -> tuple[Missing, ...]:
+    return tuple(gap for leg in snapshot.held[pair] for gap in leg.distance_gaps())
+
+
+_HELD = "snapshot.held[position.pair]"
+_SINCE_ACTION = f"{NEVER} if position.last_action_epoch is None else snapshot.now - position.last_action_epoch"
 
 VALUES = {
     "age": Source("snapshot.now - position.opened_epoch if snapshot.now > position.opened_epoch else 0"),
+    "since_action": Source(_SINCE_ACTION),
     "entry_divergence": Source("position.entry_steps"),
     "divergence": Source("at.divergence", ("rates",), _rate_gaps),
     "settles_in": Source("at.settles_in", ("schedule",), _schedule_gaps),
@@ -68,8 +95,17 @@ VALUES = {
     "net_payment": Source("at.net_payment", ("rates", "schedule"), _payment_gaps),
     "long_open_interest": Source("at.long_open_interest", ("open_interest",), _long_interest_gaps),
     "short_open_interest": Source("at.short_open_interest", ("open_interest",), _short_interest_gaps),
+    "long_open": Source(f"{_HELD}.long.open", ("legs",), _long_leg_gaps),
+    "short_open": Source(f"{_HELD}.short.open", ("legs",), _short_leg_gaps),
+    "quantity_difference": Source(f"{_HELD}.quantity_difference", ("legs",), _leg_gaps),
+    "liquidation_distance": Source(f"{_HELD}.liquidation_distance", ("legs", "mark_price"), _distance_gaps),
+    "both_distances": Source(f"{_HELD}.both_distances", ("legs", "mark_price"), _distance_gaps),
 }
-"""age: seconds since the opening, 0 if that is after now · entry_divergence, divergence: per 8 h · settles_in: seconds
-to the next settlement of the leg that settles earlier, of those whose schedule is known · both_scheduled: 1 if both
-schedules are known, else 0 · net_payment: received at that settlement, rate per 8 h x seconds · open interest: USD.
+"""age: seconds since the opening, 0 if that is after now · since_action: seconds since the last action, NEVER if there
+was none, negative if that is after now · entry_divergence, divergence: per 8 h · settles_in: seconds to the next
+settlement of the leg that settles earlier, of those whose schedule is known · both_scheduled: 1 if both schedules are
+known, else 0 · net_payment: received at that settlement, rate per 8 h x seconds · open interest: USD · long_open,
+short_open: 1 if the leg holds tokens, 0 if it is flat · quantity_difference: (larger - smaller) / larger of the legs'
+tokens, ratio · liquidation_distance: the smaller one of the legs' distances to liquidation as a share of the mark
+price, ratio, of those that are known · both_distances: 1 if both are known, else 0.
 Of a candidate, `gain` may also name its `candidate_divergence` and the `switch_cost`."""

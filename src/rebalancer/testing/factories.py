@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..domain.funding import FundingRate
+from ..domain.legs import Known, LegReading, LegState, Unknown
 from ..domain.market import Quote
 from ..domain.numbers import Number
 from ..domain.opportunity import Opportunity
@@ -43,6 +44,14 @@ def a_quote(venue: str = "lighter", rate: FundingRate | Number = "0.0001", **fie
     """A live quote of BTC seen at `AS_OF`; a plain number is a rate per 8 h, `fields` override those of `Quote`."""
     funding = rate if isinstance(rate, FundingRate) else a_rate(rate)
     return Quote(**{"venue": venue, "symbol": "BTC", "rate": funding, "observed_at": AS_OF, **fields})
+
+
+def a_leg(
+    venue: str = "lighter", state: LegState | Number = "0.1", *, symbol: str = "BTC", **fields: Any
+) -> LegReading:
+    """Our leg of BTC, 0.1 token long; a plain number is a known quantity, `fields` override those of `Known`."""
+    known = state if isinstance(state, Known | Unknown) else Known(state)
+    return LegReading(venue=venue, symbol=symbol, state=known.model_copy(update=fields) if fields else known)
 
 
 def a_snapshot(*quotes: Quote, as_of: datetime = AS_OF, **fields: Any) -> MarketSnapshot:
