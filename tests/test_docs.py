@@ -60,7 +60,6 @@ WIDTH = 120
 """The columns of the terminal whose output the pages show."""
 
 
-
 def commands_of(group: Any, *, before: str = "") -> dict[str, Any]:
     """Every command of a group by its words, such as `plugins list`."""
     found: dict[str, Any] = {}

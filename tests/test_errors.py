@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import pickle
+from collections.abc import Callable
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import rebalancer
 from rebalancer import (
+    BadAnswerError,
     HistoryError,
     InputError,
     Missing,
     MissingExtraError,
+    PluginError,
     RebalancerError,
+    SourceError,
+    SourceRefusedError,
+    SourceUnavailableError,
     UndeclaredNeedError,
+    UnknownMarketError,
     UnknownValueError,
+    UnsuppliedNeedError,
     errors,
 )
 from rebalancer.errors import suggestion
@@ -60,6 +70,10 @@ def test_every_error_is_a_rebalancer_error_drawn_in_the_tree_and_public(name: st
         (HistoryError, InputError),
         (HistoryError, ValueError),
         (MissingExtraError, ImportError),
+        (SourceUnavailableError, SourceError),
+        (SourceRefusedError, SourceError),
+        (UnknownMarketError, SourceRefusedError),
+        (BadAnswerError, SourceError),
         (RebalancerError, Exception),
     ],
 )
@@ -158,3 +172,68 @@ def test_the_nearest_name_is_suggested_if_any_is_near(name: str, text: str) -> N
 
 def test_nothing_is_suggested_where_nothing_is_known() -> None:
     assert suggestion("label", ()) == ""
+
+
+@pytest.mark.parametrize(
+    "kind", [SourceError, SourceUnavailableError, SourceRefusedError, UnknownMarketError, BadAnswerError]
+)
+def test_a_source_error_says_which_source_gave_no_answer_and_why(kind: type[SourceError]) -> None:
+    error = kind("funding rate service", "HTTP 503")
+    assert str(error) == "funding rate service: HTTP 503"
+    assert error.source == "funding rate service"
+
+
+@pytest.mark.parametrize("kind", [SourceRefusedError, UnknownMarketError])
+def test_a_refused_question_carries_its_status_if_it_has_one(kind: type[SourceRefusedError]) -> None:
+    assert kind("venue", "no such symbol", status=404).status == 404
+    assert kind("venue", "no such symbol").status is None
+
+
+def test_a_need_that_nobody_supplies_names_the_rule_and_what_to_do() -> None:
+    error = UnsuppliedNeedError("LiquidationDistance", ["mark_price", "observations"])
+    assert str(error) == (
+        "LiquidationDistance needs mark_price, observations, which nothing here supplies: choose a source that "
+        "supplies it, or a strategy without this rule"
+    )
+    assert (error.rule, error.needs) == ("LiquidationDistance", ("mark_price", "observations"))
+
+
+def test_a_plugin_error_names_the_package_that_the_plugin_came_in() -> None:
+    error = PluginError("acme-rules", "its rule has no name")
+    assert str(error) == "acme-rules: its rule has no name"
+    assert error.distribution == "acme-rules"
+
+
+def is_plain(kind: type[Exception]) -> bool:
+    """Whether an error is made of its message alone."""
+    return not any("__init__" in vars(parent) for parent in kind.__mro__ if parent.__module__ == errors.__name__)
+
+
+PLAIN = [kind("something happened") for kind in TREE.values() if is_plain(kind)]
+CARRYING: list[Exception] = [
+    HistoryError("the rate is not a number", row=3),
+    UnknownValueError([Missing(field="rate", why="HTTP 503", venue="grvt")]),
+    UndeclaredNeedError("open_interest"),
+    UnsuppliedNeedError("LiquidationDistance", ["mark_price"]),
+    SourceError("venue", "no answer"),
+    SourceUnavailableError("venue", "no answer"),
+    SourceRefusedError("venue", "HTTP 422", status=422),
+    UnknownMarketError("venue", "HTTP 404", status=404),
+    BadAnswerError("venue", "no JSON"),
+    PluginError("acme-rules", "its rule has no name"),
+    MissingExtraError("the command line", extra="cli"),
+]
+
+
+@pytest.mark.parametrize("error", PLAIN + CARRYING, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("copied", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy, copy.deepcopy])
+def test_an_error_survives_pickling_and_copying_with_all_it_carries(
+    error: RebalancerError, copied: Callable[[RebalancerError], RebalancerError]
+) -> None:
+    again = copied(error)
+    assert type(again) is type(error)
+    assert (str(again), again.args, again.__dict__) == (str(error), error.args, error.__dict__)
+
+
+def test_every_kind_of_error_is_pickled_here() -> None:
+    assert {type(error).__name__ for error in PLAIN + CARRYING} == set(TREE)

@@ -49,7 +49,17 @@ def test_importing_the_library_imports_none_of_its_parts() -> None:
 
 
 def test_a_preset_imports_only_its_own_rules() -> None:
-    others = ("confirmed", "function", "funding_schedule", "held_for", "open_interest_imbalance", "settlement_due")
+    others = (
+        "confirmed",
+        "cooldown",
+        "function",
+        "funding_schedule",
+        "held_for",
+        "leg_imbalance",
+        "liquidation_distance",
+        "open_interest_imbalance",
+        "settlement_due",
+    )
     assert loaded_after(USED, *(f"rebalancer.rules.{name}" for name in others)) == []
 
 

@@ -12,10 +12,27 @@ from ._lazy import load
 if TYPE_CHECKING:
     __version__: str
     from . import presets as presets
+    from .adapters.executors.dry_run import DryRunExecutor as DryRunExecutor
     from .costs import Costs as Costs
+    from .domain.batch import Batch as Batch
+    from .domain.batch import Lease as Lease
+    from .domain.batch import LedgerEntry as LedgerEntry
+    from .domain.batch import LedgerKind as LedgerKind
+    from .domain.batch import StoredDecision as StoredDecision
+    from .domain.batch import StoreMode as StoreMode
     from .domain.decision import RebalanceDecision as RebalanceDecision
     from .domain.funding import FundingRate as FundingRate
     from .domain.funding import RateKind as RateKind
+    from .domain.intents import Effect as Effect
+    from .domain.intents import Intent as Intent
+    from .domain.intents import IntentState as IntentState
+    from .domain.intents import OrderSide as OrderSide
+    from .domain.intents import Side as Side
+    from .domain.legs import Known as Known
+    from .domain.legs import LegReading as LegReading
+    from .domain.legs import LegState as LegState
+    from .domain.legs import Unknown as Unknown
+    from .domain.lifecycle import Switch as Switch
     from .domain.market import Freshness as Freshness
     from .domain.market import Quote as Quote
     from .domain.missing import Missing as Missing
@@ -24,6 +41,9 @@ if TYPE_CHECKING:
     from .domain.numbers import Fraction as Fraction
     from .domain.numbers import Ratio as Ratio
     from .domain.opportunity import Opportunity as Opportunity
+    from .domain.orders import Capabilities as Capabilities
+    from .domain.orders import Report as Report
+    from .domain.orders import ReportState as ReportState
     from .domain.plausible import Plausibility as Plausibility
     from .domain.position import Position as Position
     from .domain.position import PositionStatus as PositionStatus
@@ -45,6 +65,8 @@ if TYPE_CHECKING:
     from .domain.verdict import Verdict as Verdict
     from .entry.policy import EntryPolicy as EntryPolicy
     from .errors import BadAnswerError as BadAnswerError
+    from .errors import Conflict as Conflict
+    from .errors import Fenced as Fenced
     from .errors import HistoryError as HistoryError
     from .errors import InputError as InputError
     from .errors import MissingExtraError as MissingExtraError
@@ -53,13 +75,17 @@ if TYPE_CHECKING:
     from .errors import SourceError as SourceError
     from .errors import SourceRefusedError as SourceRefusedError
     from .errors import SourceUnavailableError as SourceUnavailableError
+    from .errors import Stopped as Stopped
+    from .errors import StoreError as StoreError
     from .errors import UndeclaredNeedError as UndeclaredNeedError
     from .errors import UnknownMarketError as UnknownMarketError
     from .errors import UnknownValueError as UnknownValueError
     from .errors import UnsuppliedNeedError as UnsuppliedNeedError
     from .history.table import FundingHistory as FundingHistory
     from .ports import Clock as Clock
+    from .ports import Executor as Executor
     from .ports import FundingSource as FundingSource
+    from .ports import PositionStore as PositionStore
     from .presets import RebalanceConfig as RebalanceConfig
     from .rules.base import BaseRule as BaseRule
     from .rules.base import Rule as Rule
@@ -68,26 +94,35 @@ if TYPE_CHECKING:
     from .rules.combined import CombinedStrategy as CombinedStrategy
     from .rules.confirmed import Confirmed as Confirmed
     from .rules.context import RuleContext as RuleContext
+    from .rules.cooldown import Cooldown as Cooldown
     from .rules.divergence_flip import DivergenceFlip as DivergenceFlip
     from .rules.function import guard as guard
     from .rules.function import rule as rule
     from .rules.funding_schedule import FundingSchedule as FundingSchedule
     from .rules.guard import Guard as Guard
     from .rules.held_for import HeldFor as HeldFor
+    from .rules.leg_imbalance import LegImbalance as LegImbalance
+    from .rules.liquidation_distance import LiquidationDistance as LiquidationDistance
     from .rules.open_interest_imbalance import OpenInterestImbalance as OpenInterestImbalance
     from .rules.profit_erosion import ProfitErosion as ProfitErosion
     from .rules.settlement_due import SettlementDue as SettlementDue
     from .rules.time_limit import TimeLimit as TimeLimit
 
 _HOMES = {
+    "adapters.executors.dry_run": ("DryRunExecutor",),
     "costs": ("Costs",),
+    "domain.batch": ("Batch", "Lease", "LedgerEntry", "LedgerKind", "StoreMode", "StoredDecision"),
     "domain.decision": ("RebalanceDecision",),
     "domain.funding": ("FundingRate", "RateKind"),
+    "domain.intents": ("Effect", "Intent", "IntentState", "OrderSide", "Side"),
+    "domain.legs": ("Known", "LegReading", "LegState", "Unknown"),
+    "domain.lifecycle": ("Switch",),
     "domain.market": ("Freshness", "Quote"),
     "domain.missing": ("Missing",),
     "domain.needs": ("Needs",),
     "domain.numbers": ("Bps", "Fraction", "Ratio"),
     "domain.opportunity": ("Opportunity",),
+    "domain.orders": ("Capabilities", "Report", "ReportState"),
     "domain.plausible": ("Plausibility",),
     "domain.position": ("Position", "PositionStatus"),
     "domain.request": ("MarketRequest",),
@@ -99,6 +134,8 @@ _HOMES = {
     "entry.policy": ("EntryPolicy",),
     "errors": (
         "BadAnswerError",
+        "Conflict",
+        "Fenced",
         "HistoryError",
         "InputError",
         "MissingExtraError",
@@ -107,24 +144,29 @@ _HOMES = {
         "SourceError",
         "SourceRefusedError",
         "SourceUnavailableError",
+        "StoreError",
+        "Stopped",
         "UndeclaredNeedError",
         "UnknownMarketError",
         "UnknownValueError",
         "UnsuppliedNeedError",
     ),
     "history.table": ("FundingHistory",),
-    "ports": ("Clock", "FundingSource"),
+    "ports": ("Clock", "Executor", "FundingSource", "PositionStore"),
     "presets": ("RebalanceConfig",),
     "rules.base": ("BaseRule", "Rule", "param"),
     "rules.better_opportunity": ("BetterOpportunity",),
     "rules.combined": ("CombinedStrategy",),
     "rules.confirmed": ("Confirmed",),
     "rules.context": ("RuleContext",),
+    "rules.cooldown": ("Cooldown",),
     "rules.divergence_flip": ("DivergenceFlip",),
     "rules.function": ("guard", "rule"),
     "rules.funding_schedule": ("FundingSchedule",),
     "rules.guard": ("Guard",),
     "rules.held_for": ("HeldFor",),
+    "rules.leg_imbalance": ("LegImbalance",),
+    "rules.liquidation_distance": ("LiquidationDistance",),
     "rules.open_interest_imbalance": ("OpenInterestImbalance",),
     "rules.profit_erosion": ("ProfitErosion",),
     "rules.settlement_due": ("SettlementDue",),

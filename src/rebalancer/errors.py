@@ -11,6 +11,10 @@ RebalancerError
 │   ├── SourceRefusedError               it refused the question; carries `status`
 │   │   └── UnknownMarketError           it does not know this venue, symbol or pair
 │   └── BadAnswerError                   what it answered is not what it promises
+├── StoreError                           a store could not keep or find what it was asked to
+│   ├── Conflict                         a change that is not in the state tables, or somebody else was faster
+│   ├── Fenced                           the lease has passed to another holder: nothing of this was written
+│   └── Stopped                          the switch forbids it
 ├── PluginError                          a plugin, or what it made, can not be used; carries `distribution`
 └── MissingExtraError (also ImportError) an optional dependency is absent; names the extra to install
 """
@@ -121,6 +125,22 @@ class UnknownMarketError(SourceRefusedError):
 
 class BadAnswerError(SourceError):
     """The source answered with something that it does not promise, so nothing of it is believed."""
+
+
+class StoreError(RebalancerError):
+    """A store could not keep or find what it was asked to. Nothing of a refused batch was written."""
+
+
+class Conflict(StoreError):  # noqa: N818  # the word of the state tables
+    """A change that the state tables do not have, or that somebody else was faster to make: read and decide again."""
+
+
+class Fenced(StoreError):  # noqa: N818  # as above
+    """The lease has passed to another holder. Stop: somebody else is in charge."""
+
+
+class Stopped(StoreError):  # noqa: N818  # as above
+    """The switch forbids to plan or send this."""
 
 
 class PluginError(RebalancerError):

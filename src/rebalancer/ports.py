@@ -6,9 +6,19 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Collection, Mapping
+    from datetime import datetime, timedelta
+    from uuid import UUID
 
+    from .domain.batch import Batch, Lease, LedgerEntry, StoredDecision, StoreMode
+    from .domain.intents import Intent
+    from .domain.legs import LegState
+    from .domain.lifecycle import Switch
+    from .domain.market import Quote
+    from .domain.names import Market
     from .domain.needs import Needs
+    from .domain.orders import Capabilities, Report
+    from .domain.position import Position
     from .domain.request import MarketRequest
     from .domain.snapshot import MarketSnapshot
 
@@ -55,6 +65,141 @@ class FundingSource(ABC):
         """
 
     async def aclose(self) -> None:  # noqa: B027  # most sources hold nothing
+        """Give back what it holds. May be called twice."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+class Executor(ABC):
+    """What moves one leg. The engine owns everything else: sagas, retries, unwinding, recovery.
+
+    Only evidence is reported: a client's answer to placing an order is a hint, for which `send` reports `unknown`. A
+    method that fails may raise; that is unknown too. Its caller may be cancelled at any time, and an order that is on
+    its way then still counts. `rebalancer.testing.checks_for_executor` says whether it does all this. Use it as an
+    asynchronous context manager, or call `aclose()`.
+    """
+
+    @property
+    def supplies(self) -> Needs:
+        """What it can supply to rules: nothing, unless it reads legs."""
+        from .domain.needs import Needs
+
+        return Needs(rates=False)
+
+    @abstractmethod
+    def capabilities(self, venue: str) -> Capabilities:
+        """What `venue` really does, for a client of this executor; nothing for a venue that it does not have."""
+
+    @abstractmethod
+    async def read_legs(self, markets: Collection[Market]) -> Mapping[Market, LegState]:
+        """What is held on each of `markets`, and of no others; one batch for each venue.
+
+        What could not be read is Unknown, and so is a market that the venue does not have: never zero.
+        """
+
+    @abstractmethod
+    async def send(self, intent: Intent) -> Report:
+        """Send the order of an intent, with its key as the client order id, and `reduce_only` where it says so.
+
+        The quantity is the intent's: it is not rounded up, and not tried again. A venue that refuses the id because it
+        knows it has not rejected the order.
+        """
+
+    @abstractmethod
+    async def find(self, intent: Intent) -> Report:
+        """What became of the order of an intent, whoever sent it."""
+
+    @abstractmethod
+    async def cancel(self, intent: Intent) -> Report:
+        """Cancel what is left of the order of an intent, and report what became of it: `live` until that is known."""
+
+    async def aclose(self) -> None:  # noqa: B027  # most executors hold nothing
+        """Give back what it holds. May be called twice."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+class PositionStore(ABC):
+    """Where positions, intents and decisions are kept, so that a crash loses none.
+
+    One holder of the lease writes at a time, by `commit`, which writes a whole batch or nothing. Reads and the switch
+    need no lease. It is made for one `mode`. Use it as an asynchronous context manager, or call `aclose()`.
+    """
+
+    @property
+    @abstractmethod
+    def mode(self) -> StoreMode:
+        """What its positions are."""
+
+    @abstractmethod
+    async def acquire(self, holder: str, ttl: timedelta) -> Lease | None:
+        """The lease until `ttl` from now; None while another holder's runs. Its own holder keeps its epoch.
+
+        `holder` names one process, and another after a restart. `ttl` is a second or longer. Only the end of the lease
+        is wall time: who was elected writes until somebody else is.
+        """
+
+    @abstractmethod
+    async def release(self, lease: Lease) -> None:
+        """Give the lease back, so that the next holder need not wait. One that has passed on is left alone."""
+
+    @abstractmethod
+    async def commit(self, lease: Lease, batch: Batch) -> None:
+        """Write a batch in one transaction, durably.
+
+        Raises Fenced if the lease's epoch has passed, Stopped if the switch forbids one of the intents, and Conflict
+        for a change that the state tables of `domain/lifecycle` refuse, a version or revision that is not the next
+        one, a market that another living position owns, or a decision or ledger entry that differs from what is there.
+        Nothing is written then. Any other failure is a StoreError, or a cancellation: then it may have been written or
+        not, as a whole, and reading again tells.
+        """
+
+    @abstractmethod
+    async def live(self) -> tuple[Position, ...]:
+        """The positions that are not closed, in order of their opening."""
+
+    @abstractmethod
+    async def position(self, position_id: UUID) -> Position | None:
+        """A position, closed ones too."""
+
+    @abstractmethod
+    async def intents(self, position_id: UUID | None = None) -> tuple[Intent, ...]:
+        """All intents of a position; without one, those of all positions that are planned or sent. In order of time."""
+
+    @abstractmethod
+    async def decision(self, decision_id: UUID) -> StoredDecision | None:
+        """A decision by its id."""
+
+    @abstractmethod
+    async def decisions(self, since: datetime) -> tuple[StoredDecision, ...]:
+        """The decisions made at `since` or later, in order of time."""
+
+    @abstractmethod
+    async def ledger(self, position_id: UUID) -> tuple[LedgerEntry, ...]:
+        """A position's fees and funding, in order of time."""
+
+    @abstractmethod
+    async def observations(self, markets: Collection[Market], since: datetime) -> tuple[Quote, ...]:
+        """The observations of `markets` seen at `since` or later, in order of time."""
+
+    @abstractmethod
+    async def switch(self) -> Switch:
+        """What a monitor may do."""
+
+    @abstractmethod
+    async def set_switch(self, switch: Switch) -> None:
+        """Say what a monitor may do from now on. Needs no lease, and counts for every later commit."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
         """Give back what it holds. May be called twice."""
 
     async def __aenter__(self) -> Self:

@@ -381,9 +381,7 @@ def test_a_bad_option_is_one_line_of_error(history: Path, arguments: tuple[str, 
 
 @pytest.mark.parametrize("listed", ["", " , "])
 def test_an_empty_list_of_names_does_not_mean_all(history: Path, listed: str) -> None:
-    assert refused("replay", history, "--symbols", listed) == (
-        "--symbols needs at least one name, such as A,B"
-    )
+    assert refused("replay", history, "--symbols", listed) == ("--symbols needs at least one name, such as A,B")
 
 
 @pytest.mark.parametrize("option", ["--json", "--decisions"])

@@ -16,6 +16,7 @@ from rebalancer.plugins.registry import Registry
 REGISTRY = PluginManager().registry
 OPTIONS: dict[str, dict[str, Any]] = {
     "confirmed": {"rule": DivergenceFlip()},
+    "cooldown": {"after": "PT15M"},
     "held_for": {"at_least": "PT4H"},
     "settlement_due": {"within": "PT10M"},
 }
@@ -32,7 +33,7 @@ def test_the_library_is_the_first_plugin_and_is_loaded() -> None:
     (report,) = PluginManager().reports
     assert (report.distribution, report.version) == ("funding-rebalancer", rebalancer.__version__)
     assert report.status is PluginStatus.LOADED
-    assert {kind for kind, _ in report.registered} == {Kind.RULES, Kind.SOURCES, Kind.PRESETS}
+    assert {kind for kind, _ in report.registered} == {*Kind} - {Kind.OBSERVERS}
 
 
 def test_every_rule_and_guard_of_the_library_has_a_name() -> None:

@@ -11,6 +11,7 @@ from rebalancer import (
     BaseRule,
     CombinedStrategy,
     DivergenceFlip,
+    DryRunExecutor,
     FundingSource,
     HeldFor,
     InputError,
@@ -19,8 +20,10 @@ from rebalancer import (
     Needs,
     PluginError,
     RebalancerError,
+    StoreMode,
     TimeLimit,
 )
+from rebalancer.adapters import MemoryStore
 from rebalancer.plugins import Catalogue, Kind, Registered, Registry
 
 
@@ -85,9 +88,17 @@ def test_a_source_is_a_funding_source() -> None:
     assert having(Kind.SOURCES, Quiet).create("it").name == "quiet"
 
 
-@pytest.mark.parametrize("kind", [Kind.EXECUTORS, Kind.STORES, Kind.OBSERVERS])
-def test_executors_stores_and_observers_may_be_anything(kind: Kind) -> None:
-    assert having(kind, lambda: 1).create("it") == 1
+def test_an_executor_is_an_executor_and_a_store_a_position_store() -> None:
+    executor, store = DryRunExecutor(), MemoryStore(mode=StoreMode.DRY)
+    assert having(Kind.EXECUTORS, lambda: executor).create("it") is executor
+    assert having(Kind.STORES, lambda: store).create("it") is store
+    for kind, other in ((Kind.EXECUTORS, store), (Kind.STORES, executor)):
+        with pytest.raises(PluginError):
+            having(kind, lambda other=other: other).create("it")
+
+
+def test_an_observer_may_be_anything() -> None:
+    assert having(Kind.OBSERVERS, lambda: 1).create("it") == 1
 
 
 @pytest.mark.parametrize(
@@ -197,7 +208,7 @@ def test_the_options_of_a_rule_are_its_parameters_whether_it_was_made_before_or_
 
 
 def test_a_factory_that_takes_any_option_checks_them_itself() -> None:
-    assert having(Kind.STORES, lambda **options: options).create("it", a=1) == {"a": 1}
+    assert having(Kind.OBSERVERS, lambda **options: options).create("it", a=1) == {"a": 1}
 
 
 def test_a_factory_that_can_not_say_its_options_is_called_with_them() -> None:
@@ -209,4 +220,4 @@ def test_a_factory_that_can_not_say_its_options_is_called_with_them() -> None:
         def __call__(self, **options: Any) -> Any:
             return options
 
-    assert having(Kind.STORES, Silent()).create("it", a=1) == {"a": 1}
+    assert having(Kind.OBSERVERS, Silent()).create("it", a=1) == {"a": 1}

@@ -1,4 +1,4 @@
-"""The ports made real: clocks and sources of funding rates. Each is imported when it is first used."""
+"""The ports made real: clocks, sources, executors and stores. Each is imported when it is first used."""
 
 from typing import TYPE_CHECKING
 
@@ -7,6 +7,7 @@ from .._lazy import load
 if TYPE_CHECKING:
     from .ccxt_source import CcxtSource as CcxtSource
     from .clock import SystemClock as SystemClock
+    from .executors import PaperExecutor as PaperExecutor
     from .funding_service import FundingServiceClient as FundingServiceClient
     from .funding_service import FundingServiceSource as FundingServiceSource
     from .http import Breaker as Breaker
@@ -15,13 +16,17 @@ if TYPE_CHECKING:
     from .sources import FallbackSource as FallbackSource
     from .sources import HistorySource as HistorySource
     from .sources import StaticSource as StaticSource
+    from .stores import MemoryStore as MemoryStore
+    from .stores import SqliteStore as SqliteStore
 
 _HOMES = {
     "ccxt_source": ("CcxtSource",),
     "clock": ("SystemClock",),
+    "executors": ("PaperExecutor",),
     "funding_service": ("FundingServiceClient", "FundingServiceSource"),
     "http": ("Breaker", "Retry"),
     "sources": ("CallbackSource", "FallbackSource", "HistorySource", "StaticSource"),
+    "stores": ("MemoryStore", "SqliteStore"),
 }
 
 __all__ = [  # noqa: PLE0604  # every entry of _HOMES is a tuple of names

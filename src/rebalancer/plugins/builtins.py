@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING
 from .. import presets
 from ..rules.better_opportunity import BetterOpportunity
 from ..rules.confirmed import Confirmed
+from ..rules.cooldown import Cooldown
 from ..rules.divergence_flip import DivergenceFlip
 from ..rules.funding_schedule import FundingSchedule
 from ..rules.held_for import HeldFor
+from ..rules.leg_imbalance import LegImbalance
+from ..rules.liquidation_distance import LiquidationDistance
 from ..rules.open_interest_imbalance import OpenInterestImbalance
 from ..rules.profit_erosion import ProfitErosion
 from ..rules.settlement_due import SettlementDue
 from ..rules.time_limit import TimeLimit
-from . import own_sources
+from . import factories
 from .hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from ..ports import FundingSource
+    from ..ports import Executor, FundingSource, PositionStore
     from ..rules.base import Rule
     from ..rules.guard import Guard
     from .hookspecs import Register
@@ -33,17 +36,33 @@ def rebalancer_register_rules(register: Register[Rule | Guard]) -> None:
     register("time_limit", TimeLimit)
     register("funding_schedule", FundingSchedule)
     register("open_interest_imbalance", OpenInterestImbalance)
+    register("liquidation_distance", LiquidationDistance)
+    register("leg_imbalance", LegImbalance)
     register("confirmed", Confirmed)
     register("held_for", HeldFor)
+    register("cooldown", Cooldown)
     register("settlement_due", SettlementDue)
 
 
 @hookimpl
 def rebalancer_register_sources(register: Register[FundingSource]) -> None:
     """The sources that a command line can name; those that take Python objects have no name."""
-    register("service", own_sources.service)
-    register("ccxt", own_sources.ccxt)
-    register("history", own_sources.history)
+    register("service", factories.service)
+    register("ccxt", factories.ccxt)
+    register("history", factories.history)
+
+
+@hookimpl
+def rebalancer_register_executors(register: Register[Executor]) -> None:
+    """The executor that a command line can name; the others take Python objects."""
+    register("dry_run", factories.dry_run)
+
+
+@hookimpl
+def rebalancer_register_stores(register: Register[PositionStore]) -> None:
+    """The stores."""
+    register("memory", factories.memory)
+    register("sqlite", factories.sqlite)
 
 
 @hookimpl

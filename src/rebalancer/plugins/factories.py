@@ -1,4 +1,4 @@
-"""The library's own sources by their options, which may be text: from a command line, or a configuration file.
+"""What the library makes by name: options may be text, from a command line or a configuration file.
 
 An adapter is imported when one is made.
 """
@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator
 
+from ..domain.batch import StoreMode
 from ..domain.model import Value
 from ..domain.names import Venue
 from ..domain.numbers import Exact
@@ -19,7 +20,7 @@ from ..errors import InputError
 from ..rules.base import param
 
 if TYPE_CHECKING:
-    from ..ports import FundingSource
+    from ..ports import Executor, FundingSource, PositionStore
 
 
 def _listed(value: object) -> object:
@@ -93,3 +94,31 @@ def history(**options: Any) -> FundingSource:
 
     given = HistoryOptions(**options)
     return HistorySource(given.path, start=given.start, speed=given.speed)
+
+
+def dry_run() -> Executor:
+    """The executor that records, and never trades."""
+    from ..adapters.executors import DryRunExecutor
+
+    return DryRunExecutor()
+
+
+def memory(*, mode: str = "dry") -> PositionStore:
+    """A store that is gone with the process."""
+    from ..adapters.stores import MemoryStore
+
+    return MemoryStore(mode=_mode(mode))
+
+
+def sqlite(*, path: str, mode: str = "dry") -> PositionStore:
+    """The store in the SQLite file at `path`, made for `mode`: dry, paper or live."""
+    from ..adapters.stores import SqliteStore
+
+    return SqliteStore(path, mode=_mode(mode))
+
+
+def _mode(name: str) -> StoreMode:
+    try:
+        return StoreMode(name)
+    except ValueError:
+        raise InputError("mode is dry, paper or live") from None

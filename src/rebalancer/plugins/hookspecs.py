@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import pluggy
 
-from ..ports import FundingSource
+from ..ports import Executor, FundingSource, PositionStore
 from ..rules.base import Rule
 from ..rules.guard import Guard
 
@@ -67,12 +67,12 @@ def rebalancer_register_sources(register: Register[FundingSource]) -> None:
 
 
 @hookspec
-def rebalancer_register_executors(register: Register[Any]) -> None:
+def rebalancer_register_executors(register: Register[Executor]) -> None:
     """Factories of executors, which send orders."""
 
 
 @hookspec
-def rebalancer_register_stores(register: Register[Any]) -> None:
+def rebalancer_register_stores(register: Register[PositionStore]) -> None:
     """Factories of stores, which keep positions."""
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 from pydantic import BaseModel
 
 from ..errors import InputError, PluginError, RebalancerError, suggestion
-from ..ports import FundingSource
+from ..ports import Executor, FundingSource, PositionStore
 from ..rules.base import Rule, is_rule
 from ..rules.combined import CombinedStrategy
 from ..rules.guard import Guard
@@ -99,8 +99,8 @@ class Registry:
         self._registered: Final = tuple(registered)
         self.rules: Final = Catalogue(Kind.RULES, _rule_or_guard, registered)
         self.sources: Final = Catalogue(Kind.SOURCES, _source, registered)
-        self.executors: Final = Catalogue(Kind.EXECUTORS, _anything, registered)
-        self.stores: Final = Catalogue(Kind.STORES, _anything, registered)
+        self.executors: Final = Catalogue(Kind.EXECUTORS, _executor, registered)
+        self.stores: Final = Catalogue(Kind.STORES, _store, registered)
         self.observers: Final = Catalogue(Kind.OBSERVERS, _anything, registered)
         self.presets: Final = Catalogue(Kind.PRESETS, _strategy, registered)
 
@@ -123,6 +123,14 @@ def _rule_or_guard(made: object) -> Rule | Guard | None:
 
 def _source(made: object) -> FundingSource | None:
     return made if isinstance(made, FundingSource) else None
+
+
+def _executor(made: object) -> Executor | None:
+    return made if isinstance(made, Executor) else None
+
+
+def _store(made: object) -> PositionStore | None:
+    return made if isinstance(made, PositionStore) else None
 
 
 def _strategy(made: object) -> CombinedStrategy | None:

@@ -113,9 +113,9 @@ def test_two_quotes_of_one_market_are_refused_at_once() -> None:
         a_source().set(a_quote("lighter"), a_quote("lighter", 0))
 
 
-def test_it_counts_as_supplying_everything() -> None:
+def test_it_counts_as_supplying_everything_but_the_legs_that_we_hold() -> None:
     wanted = Needs.model_validate({**dict.fromkeys(Needs.model_fields, True), "observations": 10_000})
-    assert wanted.lacking(a_source().supplies) == ()
+    assert wanted.lacking(a_source().supplies) == ("legs",)
 
 
 @pytest.mark.parametrize("name", ["", "two\nlines", "x" * 101, None])

@@ -19,8 +19,8 @@ from .answer import EVERYTHING, a_name, answer
 class StaticSource(FundingSource):
     """The quotes that it is given, until `set` replaces them. They grow old as the clock goes on.
 
-    It counts as supplying everything: what its quotes do not say is unknown, quote by quote. Raises InputError for two
-    quotes of one market.
+    It counts as supplying everything but legs: what its quotes do not say is unknown, quote by quote. Raises InputError
+    for two quotes of one market.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class StaticSource(FundingSource):
 
     @property
     def supplies(self) -> Needs:
-        """Everything."""
+        """Everything but legs: what we hold is for an executor to read."""
         return EVERYTHING
 
     async def snapshot(self, request: MarketRequest) -> MarketSnapshot:

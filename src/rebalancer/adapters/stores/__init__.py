@@ -1,0 +1,6 @@
+"""Stores of positions: one in memory for tests and dry runs, one in a SQLite file."""
+
+from .memory import MemoryStore as MemoryStore
+from .sqlite import SqliteStore as SqliteStore
+
+__all__ = ["MemoryStore", "SqliteStore"]

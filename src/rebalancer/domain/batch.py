@@ -1,0 +1,95 @@
+"""What a store keeps, and how it is written: everything of one step together, or nothing of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+from hashlib import sha256
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from .intents import Intent
+from .market import Quote
+from .model import Value
+from .names import Line, Venue
+from .numbers import Usd
+from .position import Position
+from .record import DecisionRecord
+from .times import Moment
+
+
+class StoreMode(StrEnum):
+    """What the positions of a store are. A store is made for one, and refuses another."""
+
+    DRY = "dry"
+    PAPER = "paper"
+    LIVE = "live"
+
+
+class LedgerKind(StrEnum):
+    """What a ledger entry is."""
+
+    FUNDING = "funding"
+    FEE = "fee"
+
+
+class LedgerEntry(Value):
+    """Money of a position on a venue at an instant; positive: received. One of a kind at an instant, however often
+    it is written.
+    """
+
+    position_id: UUID
+    venue: Venue
+    kind: LedgerKind
+    at: Moment
+    amount_usd: Usd
+
+
+class StoredDecision(Value):
+    """A decision as it was kept. `held` is why the monitor did not act on it; `approved_at` when a person let it go,
+    which may be written later.
+    """
+
+    record: DecisionRecord
+    held: Line | None = None
+    approved_at: Moment | None = None
+
+    @cached_property
+    def record_json(self) -> str:
+        """The record's canonical JSON."""
+        return self.record.model_dump_json()
+
+    @cached_property
+    def id(self) -> UUID:
+        """The decision's id, as `DecisionRecord.id`."""
+        return UUID(bytes=sha256(self.record_json.encode()).digest()[:16])
+
+
+class Lease(Value):
+    """The right to write, of one holder at a time. `epoch` is larger for each later holder; `until` only elects."""
+
+    holder: Line
+    epoch: Annotated[int, Field(ge=1)]
+    until: Moment
+
+    def held_at(self, now: datetime) -> bool:
+        """Whether nobody else can have been elected by `now`."""
+        return now < self.until
+
+
+class Batch(Value):
+    """One step: what is written together.
+
+    `positions` and `intents` are as they shall be, each once; a store refuses those that are no change of the state
+    tables, or not the next version of what it has. `decisions`, `ledger` and `observations` are added; what is there
+    already is not added twice, and of one observation (market, instant, rate) the first is kept.
+    """
+
+    positions: tuple[Position, ...] = ()
+    intents: tuple[Intent, ...] = ()
+    decisions: tuple[StoredDecision, ...] = ()
+    ledger: tuple[LedgerEntry, ...] = ()
+    observations: tuple[Quote, ...] = ()
