@@ -39,8 +39,10 @@ mutation: $(VENV)/.dev $(VENV)/.mutation ## mutate domain and rules, and print t
 	$(BIN)/mutmut badge --output mutants/score.json
 	@cat mutants/score.json
 
-benchmarks: $(VENV)/.dev ## measure the speed of deciding
+benchmarks: $(VENV)/.dev ## measure the speed of deciding, of fetching and of the stores
 	$(BIN)/python benchmarks/run.py $(ARGS)
+	$(BIN)/python benchmarks/fetch.py
+	$(BIN)/python benchmarks/stores.py
 
 clean: ## remove the environment and everything built
 	rm -rf $(VENV) build dist site mutants htmlcov .coverage .coverage.* .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

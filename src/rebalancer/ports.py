@@ -59,10 +59,16 @@ class FundingSource(ABC):
     async def snapshot(self, request: MarketRequest) -> MarketSnapshot:
         """What is known now of the markets that `request` names, with at most one quote a market.
 
-        Everything that could not be had is in `missing`, with the reason; unknown is never zero. Where a whole venue
-        could not be read though its candidates were wanted, `opportunities` are missing too: a list that may lack some
-        is no proof of none. Raises SourceError if nothing could be had at all, and nothing else.
+        `as_of` is the source's now, not the time of what it kept. Everything that could not be had is in `missing`,
+        with the reason; unknown is never zero. Where a venue, or a row of one, could not be read though its candidates
+        were wanted, `opportunities` are missing too: a list that may lack some is no proof of none. Raises SourceError
+        if nothing could be had at all, and nothing else.
         """
+
+    @property
+    def plays_back(self) -> bool:
+        """Whether its time is another than now, as of a history that is played back. Else who asks sets `as_of`."""
+        return False
 
     async def aclose(self) -> None:  # noqa: B027  # most sources hold nothing
         """Give back what it holds. May be called twice."""

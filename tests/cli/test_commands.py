@@ -209,12 +209,12 @@ def test_the_preset_decides(files: Files) -> None:
 @pytest.mark.parametrize(
     ("position", "snapshot", "message"),
     [
-        ("{}", None, "Position: symbol: Field required; "),
-        ("not JSON", None, "Position: Invalid JSON"),
-        ("\udcff", None, "Position: Invalid JSON"),
-        ('{"symbl": "BTC"}', None, "Position: "),
-        (None, "[]", "MarketSnapshot: "),
-        (None, '{"as_of": "2026-01-05T12:00:00", "quotes": []}', "MarketSnapshot: as_of: a naive time"),
+        ("{}", None, "position.json: symbol: Field required; "),
+        ("not JSON", None, "position.json: Invalid JSON"),
+        ("\udcff", None, "position.json: Invalid JSON"),
+        ('{"symbl": "BTC"}', None, "position.json: "),
+        (None, "[]", "snapshot.json: "),
+        (None, '{"as_of": "2026-01-05T12:00:00", "quotes": []}', "snapshot.json: as_of: a naive time"),
     ],
 )
 def test_a_bad_file_is_one_line_of_error(
@@ -224,7 +224,7 @@ def test_a_bad_file_is_one_line_of_error(
     for path, text in zip(paths, (position, snapshot), strict=True):
         if text is not None:
             path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    assert refused("decide", *paths).startswith(message)
+    assert refused("decide", *paths).removeprefix(f"{paths[0].parent}/").startswith(message)
 
 
 def test_a_file_that_is_not_there_is_named(files: Files, tmp_path: Path) -> None:
@@ -365,10 +365,10 @@ def test_a_symbol_with_colons_is_not_an_emoji(tmp_path: Path) -> None:
     [
         (("--symbols", "BTCC"), "the history has no BTCC (did you mean 'BTC'?); it has BTC, ETH, HYPE, SOL"),
         (("--venues", "lihgter"), "the history has no lihgter (did you mean 'lighter'?); it has aster, grvt, lighter"),
-        (("--symbols", "[red]"), "not a symbol: "),
-        (("--leg-bps", "cheap"), "Costs: leg_bps: not a number"),
-        (("--leg-bps", "nan"), "Costs: leg_bps: not a number"),
-        (("--leg-bps", "10001"), "Costs: leg_bps: must be at most 10000"),
+        (("--symbols", "[red]"), "--symbols: not a symbol: "),
+        (("--leg-bps", "cheap"), "--leg-bps: not a number"),
+        (("--leg-bps", "nan"), "--leg-bps: not a number"),
+        (("--leg-bps", "10001"), "--leg-bps: must be at most 10000"),
         (("--all",), "--all writes to the decision log: give --decisions FILE too"),
         (("--json", "-", "--decisions", "-"), "--json and --decisions need two files"),
         (("--json", "/nowhere/report.json"), "/nowhere/report.json can not be written: No such file or directory"),

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import respx
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from rebalancer import MarketSnapshot, Opportunity, RebalanceDecision
+from rebalancer import MarketRequest, MarketSnapshot, Opportunity, RebalanceDecision
 from rebalancer.adapters.clock import SystemClock
+from rebalancer.cli import market
 from rebalancer.cli.app import app
-from rebalancer.testing import a_position
+from rebalancer.cli.quotes import SHOWN, rates
+from rebalancer.domain.missing import Missing
+from rebalancer.testing import a_position, a_snapshot
 
 URL = "http://127.0.0.1:8000/api/v1"
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -162,14 +168,16 @@ def test_a_service_that_is_down_is_one_line_of_error(service: Service) -> None:
     ("words", "said"),
     [
         (["--source", "servce"], "there is no source of that name (did you mean 'service'?)"),
-        (["--option", "urll=x"], "urll: is not known here (did you mean 'url'?)"),
-        (["--option", "row_zone=Mars/Olympus"], "row_zone: not a time zone"),
+        (["--option", "urll=x"], "error: the source 'service': urll: is not known here (did you mean 'url'?)"),
+        (["--option", "row_zone=Mars/Olympus"], "the source 'service': row_zone: not a time zone"),
         (["--option", "row_zone"], "--option takes KEY=VALUE"),
         (["--option", "venues=grvt", "--option", "venues=lighter"], "the option venues is given twice"),
         (["--url", "http://198.51.100.1/"], "plain http to another machine"),
         (["--symbol", ","], "--symbol needs at least one name"),
+        (["--symbol", "BTC,b t c"], "error: --symbol: not a symbol: "),
+        (["--venues", "grvt,?"], "error: --venues: not a venue: "),
         (["--plugin", "no-such-plugin"], "it is not installed"),
-        (["--source", "history"], "path: Field required"),
+        (["--source", "history"], "error: the source 'history': path: Field required"),
     ],
 )
 def test_what_can_not_be_asked_is_one_line_of_error(words: list[str], said: str) -> None:
@@ -177,6 +185,86 @@ def test_what_can_not_be_asked_is_one_line_of_error(words: list[str], said: str)
     assert result.exit_code == 1
     assert said in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.usefixtures("service")
+def test_a_named_symbol_without_a_rate_is_said_to_have_none() -> None:
+    for command in ("rates", "opportunities"):
+        result = asked(command, "--symbol", "btcc,BTC")
+        assert "no rate of BTCC on any venue\n" in result.stdout
+        assert "no rate of BTC " not in result.stdout
+        assert result.exit_code == 0
+    assert "no rate of BTCC on grvt, lighter\n" in asked("rates", "--symbol", "BTCC", "--venues", "grvt,lighter").stdout
+
+
+def test_nothing_that_is_missing_of_what_was_named_is_left_out(service: Service) -> None:
+    service.rates["grvt"] = {f"S{number}": 1.79e11 for number in range(40)}
+    symbols = ",".join(service.rates["grvt"])
+    everything = asked("rates").stdout
+    assert everything.count("\nmissing: ") == SHOWN
+    assert " more are missing" in everything
+    for words in (("--symbol", symbols), ("--venues", "grvt")):
+        assert asked("rates", *words).stdout.count("\nmissing: rate of ") == 40
+
+
+def test_what_is_missing_of_the_whole_answer_is_never_left_out() -> None:
+    rows = [Missing(field="rate", why="refused", venue="grvt", symbol=f"S{number}") for number in range(40)]
+    snapshot = a_snapshot(missing=(*rows, Missing(field="opportunities", why="this source does not have grvtt")))
+    console = Console(file=StringIO(), width=100)
+    rates(console, snapshot, MarketRequest(symbols=None))
+    assert isinstance(console.file, StringIO)
+    assert "missing: opportunities: this source does not have grvtt\n" in console.file.getvalue()
+    assert "and 28 more are missing\n" in console.file.getvalue()
+
+
+def blocks(text: str) -> list[dict[str, str]]:
+    """The blocks of `name: value` lines, one for each row."""
+    parts = [block.splitlines() for block in text.split("\n\n")]
+    return [dict(line.split(": ", 1) for line in lines) for lines in parts if lines and ": " in lines[0]]
+
+
+@pytest.mark.usefixtures("service")
+@pytest.mark.parametrize("columns", ["1", "40"])
+def test_in_a_narrow_terminal_every_row_is_a_block(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert blocks(asked("rates", "--symbol", "BTC").stdout)[0] == {
+        "symbol": "BTC",
+        "venue": "paradex",
+        "bp/8 h": "-5.00",
+        "%/year": "-54.8",
+        "pays every": "always",
+        "settles in": "accrues",
+        "age": "30 s",
+    }
+    assert blocks(asked("opportunities").stdout)[0] == {
+        "symbol": "BTC",
+        "long": "paradex",
+        "short": "lighter",
+        "bp/8 h": "9.00",
+        "%/year": "98.6",
+        "smaller OI, USD": "2,500,000",
+        "age": "30 s",
+    }
+
+
+@pytest.mark.usefixtures("service")
+@pytest.mark.parametrize("command", ["rates", "opportunities"])
+def test_at_any_width_every_figure_is_whole(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = {"rates": ("paradex", "-5.00", "-54.8", "4.00", "43.8"), "opportunities": ("9.00", "98.6", "2,500,000")}
+    for columns in range(20, 101):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        printed = asked(command).stdout
+        assert [figure for figure in figures[command] if figure not in printed] == []
+        if columns >= 80:
+            assert "─" in printed
+        if "─" in printed:
+            assert max(map(len, printed.splitlines())) <= max(columns, len(f"as of {NOW:%Y-%m-%d %H:%M:%S} UTC"))
+
+
+def test_the_deadline_of_a_source_is_its_own_and_the_commands_is_in_the_reference() -> None:
+    page = Path(__file__).parents[2] / "docs" / "reference" / "command-line.md"
+    assert timedelta(seconds=40) < market.DEADLINE
+    assert f"A source has {market.DEADLINE.seconds} s to answer." in page.read_text()
 
 
 # opportunities
@@ -200,6 +288,11 @@ def test_only_pairs_strictly_above_the_limit_are_listed_and_no_more_than_asked_f
     ]
     assert len(found) == 2
     assert len(json.loads(asked("opportunities", "--limit", "1", "--json").stdout)) == 1
+
+
+def test_a_bad_limit_names_its_option() -> None:
+    result = asked("opportunities", "--above-bps", "much")
+    assert result.stderr.startswith("error: --above-bps: not a number")
 
 
 @pytest.mark.usefixtures("service")
@@ -270,6 +363,20 @@ def test_a_file_without_positions_is_one_line_of_error(tmp_path: Path, text: str
     assert result.stderr.count("\n") == 1
 
 
+def test_a_bad_position_in_a_list_is_found_by_its_number(tmp_path: Path) -> None:
+    path = tmp_path / "positions.json"
+    good = a_position().model_dump_json()
+    path.write_text(f"[{good}, {good}, {good.replace(chr(34) + '10000' + chr(34), '0')}]")
+    assert asked("check", str(path)).stderr == f"error: {path}, position 3: size_usd: must be above 0\n"
+    path.write_text("{}")
+    assert asked("check", str(path)).stderr.startswith(f"error: {path}: symbol: Field required; ")
+
+
+def test_a_file_that_is_not_there_is_not_called_bad_json(tmp_path: Path) -> None:
+    path = tmp_path / "nope.json"
+    assert asked("check", str(path)).stderr == f"error: {path} can not be read: No such file or directory\n"
+
+
 def test_a_history_takes_the_place_of_live_data(tmp_path: Path) -> None:
     path = tmp_path / "history.csv"
     rows = ("lighter,BTC,0.0004", "grvt,BTC,0.0003")
@@ -332,3 +439,77 @@ def test_a_preset_of_a_plugin_is_used_where_the_plugin_is_allowed_and_only_there
     refused = run(*words)
     assert refused.exit_code == 1
     assert "there is no preset of that name" in refused.stderr
+
+
+CHATTY = """
+import rebalancer as rb
+from rebalancer.plugins import hookimpl
+from rebalancer.testing import AS_OF, a_snapshot
+
+print("chatter")
+
+class Talker(rb.DivergenceFlip):
+    def evaluate(self, ctx):
+        print("chatter")
+        return super().evaluate(ctx)
+
+class Source(rb.FundingSource):
+    name = "talker"
+    supplies = rb.Needs()
+
+    async def snapshot(self, request):
+        print("chatter")
+        return a_snapshot()
+
+def talking(made):
+    def factory(costs=None):
+        print("chatter")
+        return made()
+    return factory
+
+@hookimpl
+def rebalancer_register_presets(register):
+    print("chatter")
+    register("talker", talking(Talker))
+
+@hookimpl
+def rebalancer_register_sources(register):
+    register("talker", talking(Source))
+"""
+
+
+@pytest.fixture
+def chatty(plugin: None, tmp_path: Path) -> Iterator[None]:
+    (tmp_path / "acme_rules_of_a_test.py").write_text(CHATTY)
+    sys.modules.pop("acme_rules_of_a_test", None)
+    yield
+    sys.modules.pop("acme_rules_of_a_test", None)
+
+
+@pytest.mark.usefixtures("chatty")
+@pytest.mark.parametrize("command", ["rates", "opportunities", "check", "decide", "replay"])
+def test_what_a_plugin_prints_stays_out_of_the_json(command: str, tmp_path: Path) -> None:
+    examples, history = Path(__file__).parents[2] / "examples", tmp_path / "history.csv"
+    rows = [f"2026-01-05T{hour}:00:00Z,{venue},BTC,0.0004,8" for hour in ("04", "12") for venue in ("lighter", "grvt")]
+    history.write_text("\n".join(("time_utc,venue,symbol,funding_rate,interval_hours", *rows)) + "\n")
+    source, preset = ("--source", "talker", "--json"), ("--preset", "talker")
+    words = {
+        "rates": source,
+        "opportunities": source,
+        "check": (str(examples / "position.json"), *source, *preset),
+        "decide": (str(examples / "position.json"), str(examples / "snapshot.json"), *preset, "--json"),
+        "replay": (str(history), *preset, "--json", "-"),
+    }
+    result = run(command, *words[command], "--plugin", "acme-rules")
+    assert result.exit_code == 0, result.stderr
+    json.loads(result.stdout)
+    assert "chatter" in result.stderr
+
+
+@pytest.mark.usefixtures("chatty")
+@pytest.mark.parametrize("words", [("presets", "--plugin", "acme-rules"), ("plugins", "check")])
+def test_what_a_plugin_prints_stays_out_of_the_tables(words: tuple[str, ...]) -> None:
+    result = run(*words)
+    assert "talker" in result.stdout
+    assert "chatter" not in result.stdout
+    assert "chatter" in result.stderr

@@ -289,6 +289,7 @@ def test_a_refused_quote_is_missing_with_the_reason() -> None:
     assert clean.quotes == (a_quote("lighter"),)
     assert clean.missing == (
         Missing(field="rate", venue="grvt", symbol="BTC", why=BEYOND),
+        Missing(field="opportunities", symbol="BTC", why=BEYOND),
         Missing(field="rate", venue="grvt", why="HTTP 503"),
     )
     assert [str(gap) for gap in clean.book.rate_gaps(PAIR)] == [f"rate of BTC on grvt: {BEYOND}"]
@@ -297,7 +298,7 @@ def test_a_refused_quote_is_missing_with_the_reason() -> None:
 def test_a_jumped_quote_is_missing_with_the_reason() -> None:
     snapshot = a_snapshot(a_quote("grvt", "0.04"), observations=(earlier(),))
     clean = screened(snapshot, suspicions(snapshot))
-    assert [gap.why for gap in clean.missing] == [JUMPED]
+    assert [(gap.field, gap.why) for gap in clean.missing] == [("rate", JUMPED), ("opportunities", JUMPED)]
     assert clean.observations == (earlier(),)
 
 
@@ -352,7 +353,7 @@ def test_a_listed_pair_goes_with_the_quote_of_its_leg(side: str) -> None:
     snapshot = a_snapshot(a_quote("aster", "0.06"), opportunities=(an_opportunity(**{side: "aster"}), kept))
     clean = screened(snapshot, suspicions(snapshot, limits=caps()))
     assert clean.opportunities == (kept,)
-    assert [gap.field for gap in clean.missing] == ["rate"]
+    assert [gap.field for gap in clean.missing] == ["rate", "opportunities"]
 
 
 def test_a_present_quote_confirms_a_listed_rate() -> None:

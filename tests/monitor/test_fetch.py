@@ -234,8 +234,57 @@ def test_rates_must_be_supplied_too() -> None:
 async def test_what_the_source_gives_is_what_is_decided_on() -> None:
     snapshot = a_snapshot()
     fetched = await fetch(Source(snapshot))
-    assert fetched.snapshot is snapshot
+    assert fetched.snapshot == snapshot
     assert (fetched.suspicions, fetched.error) == ((), None)
+
+
+async def test_a_source_can_not_make_old_quotes_look_fresh() -> None:
+    month = timedelta(days=30)
+    for then in (AS_OF - month, AS_OF + month):
+        kept = a_snapshot(a_quote("lighter", "0.0004", observed_at=then), a_quote("grvt", observed_at=then), as_of=then)
+        fetched = await fetch(Source(kept))
+        assert fetched.snapshot.as_of == AS_OF
+        decision = FLIP.decide(a_position(), fetched.snapshot)
+        assert (decision.action, decision.complete) == (Action.HOLD, False)
+
+
+async def test_a_source_that_plays_back_another_time_keeps_it() -> None:
+    class Past(Source):
+        plays_back = True
+
+    then = AS_OF - timedelta(days=30)
+    fetched = await fetch(Past(a_snapshot(a_quote(observed_at=then), as_of=then)))
+    assert fetched.snapshot.as_of == then
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        MarketSnapshot.model_construct(as_of=AS_OF, quotes=(1,), missing=()),
+        MarketSnapshot.model_construct(as_of=AS_OF, quotes=(a_quote(), a_quote()), missing=()),
+        MarketSnapshot.model_construct(as_of=AS_OF, quotes=(Quote.model_construct(venue="lighter", symbol="BTC"),)),
+    ],
+    ids=["no quote", "two of a market", "half a quote"],
+)
+async def test_a_snapshot_that_was_never_validated_is_a_bad_answer(nonsense: MarketSnapshot) -> None:
+    fetched = await fetch(Source(nonsense))
+    assert isinstance(fetched.error, BadAnswerError)
+    assert fetched.snapshot.quotes == ()
+
+
+async def test_a_jump_is_known_by_the_tick_before_and_believed_at_the_second_sample() -> None:
+    source = Source(a_snapshot(a_quote("lighter"), a_quote("grvt", "0.0003")))
+    clock = ManualClock()
+    fetcher = Fetcher(source, FLIP, clock=clock)
+    assert (await fetcher.fetch([a_position()])).suspicions == ()
+    for place in (1, 1, 2):
+        now = AS_OF + timedelta(minutes=place)
+        clock.advance(now - clock.now())
+        source._given = a_snapshot(
+            a_quote("lighter", observed_at=now), a_quote("grvt", "0.03", observed_at=now), as_of=now
+        )
+        fetched = await fetcher.fetch([a_position()])
+        assert [one.kind for one in fetched.suspicions] == ([SuspicionKind.JUMP] if place == 1 else [])
 
 
 def nothing_is_known(fetched: Fetched, why: str) -> None:

@@ -49,8 +49,8 @@ class Site:
         if metadata is None:
             metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
         if metadata:
-            (info / "METADATA").write_text(metadata)
-        (info / "entry_points.txt").write_text(entry_points or f"[rebalancer]\nplugin = {module}\n")
+            (info / "METADATA").write_text(metadata, encoding="utf-8")
+        (info / "entry_points.txt").write_text(entry_points or f"[rebalancer]\nplugin = {module}\n", encoding="utf-8")
         (self.folder / f"{module}.py").write_text(f"GATE = {str(self.gate)!r}\n{dedent(source)}")
         importlib.invalidate_caches()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import threading
 from datetime import timedelta
@@ -347,6 +348,13 @@ def test_what_a_plugin_registers_after_its_hook_is_ignored(site: Site) -> None:
     module.KEPT[0]("later", module.DivergenceFlip)
     assert "later" not in manager.registry.rules
     assert "half" in manager.registry.rules
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_async_hook_is_refused_and_leaves_nothing_to_await(site: Site) -> None:
+    report = load_bad(PluginManager(), Fault("async", HOOK.replace("def", "async def"), REFUSED, ""), site)
+    gc.collect()
+    assert report.error == "rebalancer_register_rules returned a coroutine: a hook registers, and returns nothing"
 
 
 def test_only_the_thread_of_a_plugin_that_hangs_is_left(site: Site) -> None:

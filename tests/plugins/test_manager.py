@@ -254,6 +254,44 @@ def test_a_plugin_without_a_name_is_reported_where_any_is_allowed(site: Site) ->
     assert statuses(manager.installed()) == expected
 
 
+def mislaid(site: Site) -> None:
+    """A distribution whose folder has another name than its metadata."""
+    site.install("acme-mislaid", metadata="Metadata-Version: 2.1\nName: acme-other\nVersion: 1.0\n")
+
+
+def test_a_distribution_that_can_not_be_found_by_its_name_is_no_secret(site: Site) -> None:
+    mislaid(site)
+    manager = PluginManager()
+    for (report,) in (manager.installed(), manager.load(allow=ANY)):
+        assert (report.distribution, report.version, report.status) == ("acme-other", "1.0", FAILED)
+        assert report.error == (
+            f"it can not be found by its name: that of its dist-info folder is another, in {site.folder}"
+        )
+        assert report.advice == "install it again"
+    assert "acme_mislaid" not in sys.modules
+
+
+def test_a_distribution_that_can_not_be_found_does_not_hide_the_one_of_its_name(site: Site) -> None:
+    mislaid(site)
+    site.install_good("acme-other", entry_points="[rebalancer]\ngood = acme_other\n")
+    assert statuses(PluginManager().load(allow=ANY)) == [("acme-other", LOADED), ("acme-other", FAILED)]
+
+
+def test_an_empty_name_is_none(site: Site) -> None:
+    site.install("acme-broken", metadata="Metadata-Version: 2.1\nName:\nVersion: 1.0\n")
+    site.install_good()
+    assert statuses(PluginManager().load(allow=ANY)) == [("(without a name)", FAILED), ("acme-good", LOADED)]
+
+
+def test_nobody_is_told_to_allow_a_name_that_can_not_be_allowed(site: Site) -> None:
+    site.install_good("acme-good", metadata="Metadata-Version: 2.1\nName: acme-é\nVersion: 1.0\n")
+    (site.folder / "acme_good-1.0.dist-info").rename(site.folder / "acme_é-1.0.dist-info")
+    manager = PluginManager()
+    (report,) = manager.installed()
+    assert report.advice == "no allow list can name it: only ANY loads it, or its author renames it"
+    assert statuses(manager.load(allow=ANY)) == [("acme-é", LOADED)]
+
+
 def test_what_is_installed_is_listed_without_importing_it(site: Site) -> None:
     site.install_good()
     site.install("acme-tool", entry_points="[console_scripts]\nacme = acme_tool:main")

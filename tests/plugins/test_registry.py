@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, assert_type
 
 import pytest
 
@@ -12,19 +13,23 @@ from rebalancer import (
     CombinedStrategy,
     DivergenceFlip,
     DryRunExecutor,
+    Executor,
     FundingSource,
+    Guard,
     HeldFor,
     InputError,
     MarketSnapshot,
     MissingExtraError,
     Needs,
     PluginError,
+    PositionStore,
     RebalancerError,
+    Rule,
     StoreMode,
     TimeLimit,
 )
 from rebalancer.adapters import MemoryStore
-from rebalancer.plugins import Catalogue, Kind, Registered, Registry
+from rebalancer.plugins import Catalogue, Kind, PluginManager, Registered, Registry
 
 
 def having(kind: Kind, factory: Callable[..., Any]) -> Catalogue[Any]:
@@ -156,6 +161,38 @@ def test_an_object_that_fights_being_looked_at_is_an_error_of_its_distribution()
 
     with pytest.raises(PluginError, match=r"^acme: the rule 'it' was not made: its factory raised SystemExit; "):
         having(Kind.RULES, Odd).create("it")
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.filterwarnings("error")
+def test_an_async_factory_is_refused_and_leaves_nothing_to_await(kind: Kind) -> None:
+    async def factory() -> None: ...
+
+    with pytest.raises(PluginError, match=f"^acme: the {kind.one} 'it' is none: its factory made a coroutine; "):
+        having(kind, factory).create("it")
+    gc.collect()
+
+
+@pytest.mark.parametrize("factory", [raising(ValueError("oh")), lambda: None])
+def test_a_fault_of_the_library_itself_is_not_for_the_author_of_a_plugin(factory: Callable[..., Any]) -> None:
+    rules = Registry([Registered(Kind.RULES, "it", factory, "funding-rebalancer")]).rules
+    with pytest.raises(PluginError, match=r"^funding-rebalancer: the rule 'it' .*(ValueError: oh|NoneType)$"):
+        rules.create("it")
+
+
+def test_a_type_checker_knows_what_is_made() -> None:
+    registry = PluginManager().registry
+    assert_type(registry.rules.create("time_limit"), Rule | Guard)
+    assert_type(registry.sources.create("service"), FundingSource)
+    assert_type(registry.executors.create("dry_run"), Executor)
+    assert_type(registry.stores.create("memory"), PositionStore)
+    assert_type(registry.presets.create("combined"), CombinedStrategy)
+
+
+@pytest.mark.parametrize("name", ["service", "ccxt", "history"])
+def test_a_refused_option_names_the_source_and_not_a_class(name: str) -> None:
+    with pytest.raises(InputError, match=f"^the source '{name}': (.*; )?pth: is not known here"):
+        PluginManager().registry.sources.create(name, pth="x")
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_one() -> None:

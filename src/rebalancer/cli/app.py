@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from .. import __version__
 from ..costs import Costs
+from ..domain.names import read_symbol, read_venue
 from ..domain.position import Position
 from ..domain.snapshot import MarketSnapshot
 from ..entry.policy import EntryPolicy
@@ -22,7 +23,17 @@ from ..replay import Trade
 from ..replay import replay as run_replay
 from . import demo as demonstration
 from . import market, plugins, render
-from .common import PluginNames, PresetName, clear_errors, console, names, read_bytes, registry
+from .common import (
+    PluginNames,
+    PresetName,
+    aside,
+    clear_errors,
+    console,
+    names,
+    read_bytes,
+    registry,
+    speaking_of,
+)
 
 app = typer.Typer(
     name="rebalancer",
@@ -74,14 +85,13 @@ def decide(
 ) -> None:
     """Decide one position on one snapshot, and explain the decision."""
     with clear_errors():
-        decision = (
-            registry(plugin)
-            .presets.create(preset)
-            .decide(
-                Position.model_validate_json(read_bytes(position)),
-                MarketSnapshot.model_validate_json(read_bytes(snapshot)),
-            )
-        )
+        text, market_text = read_bytes(position), read_bytes(snapshot)
+        with speaking_of(str(position)):
+            held = Position.model_validate_json(text)
+        with speaking_of(str(snapshot)):
+            market_now = MarketSnapshot.model_validate_json(market_text)
+        with aside():
+            decision = registry(plugin).presets.create(preset).decide(held, market_now)
         typer.echo(decision.model_dump_json() if json else decision.explain())
 
 
@@ -105,10 +115,13 @@ def replay(
         if all_ticks and decisions is None:
             raise InputError("--all writes to the decision log: give --decisions FILE too")
         _refuse_shared(history, json, decisions)
-        costs = Costs.flat(leg_bps=leg_bps)
-        strategy = registry(plugin).presets.create(preset, costs=costs)
+        with speaking_of("--leg-bps", field="leg_bps"):
+            costs = Costs.flat(leg_bps=leg_bps)
+        with aside():
+            strategy = registry(plugin).presets.create(preset, costs=costs)
         chosen = FundingHistory.read(history).select(
-            symbols=names(symbols, option="--symbols"), venues=names(venues, option="--venues")
+            symbols=names(symbols, read_symbol, option="--symbols"),
+            venues=names(venues, read_venue, option="--venues"),
         )
         log = _output(decisions, files) if decisions else None
         report_file = _output(json, files) if json else None
@@ -117,7 +130,7 @@ def replay(
             if log is not None:
                 log.write(trade.to_json() + "\n")
 
-        with _progress() as progress:
+        with _progress() as progress, aside():
             task = progress.add_task(f"replaying {preset}", total=None)
             report = run_replay(
                 strategy,

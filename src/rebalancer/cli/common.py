@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from errno import EPIPE
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
@@ -36,10 +38,28 @@ def registry(allow: Sequence[str] | None) -> Registry:
     if not allow:
         return own_names()
     manager = PluginManager()
-    for report in manager.load(allow=tuple(allow)):
+    with aside():
+        reports = manager.load(allow=tuple(allow))
+    for report in reports:
         if report.status is not PluginStatus.LOADED:
             raise PluginError(report.distribution, f"{report.error}: {report.advice}")
     return manager.registry
+
+
+def aside() -> redirect_stdout[TextIO]:
+    """While a plugin's code may run: what it prints goes to standard error, as standard output is for the answer."""
+    return redirect_stdout(sys.stderr)
+
+
+@contextmanager
+def speaking_of(what: str, *, field: str = "") -> Iterator[None]:
+    """A refusal inside names `what` as the user wrote it, and not the class (nor the `field`) that it was read into."""
+    try:
+        yield
+    except InputError as error:
+        cause = error.__cause__
+        said = str(error).removeprefix(f"{cause.title}: ") if isinstance(cause, ValidationError) else str(error)
+        raise InputError(f"{what}: {said.removeprefix(f'{field}: ')}") from error
 
 
 @contextmanager
@@ -77,14 +97,15 @@ def console() -> Console:
     return Console(highlight=False, emoji=False)
 
 
-def names(listed: str | None, *, option: str) -> list[str] | None:
-    """The names of a list such as `A,B`; None if there is no list. An empty one is a mistake, not "all"."""
+def names(listed: str | None, read: Callable[[str], str], *, option: str) -> list[str] | None:
+    """The names of a list such as `A,B`, each as `read` has it; None without a list. An empty one is a mistake."""
     if listed is None:
         return None
     found = [name.strip() for name in listed.split(",") if name.strip()]
     if not found:
         raise InputError(f"{option} needs at least one name, such as A,B")
-    return found
+    with speaking_of(option):
+        return [read(name) for name in found]
 
 
 def read_bytes(path: Path) -> bytes:

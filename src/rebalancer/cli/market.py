@@ -13,6 +13,7 @@ import typer
 from ..adapters.clock import SystemClock
 from ..adapters.http.answer import read_json
 from ..domain.model import Value
+from ..domain.names import read_symbol, read_venue
 from ..domain.needs import Needs
 from ..domain.numbers import Bps
 from ..domain.position import Position
@@ -28,6 +29,7 @@ from . import quotes
 from .common import (
     PluginNames,
     PresetName,
+    aside,
     clear_errors,
     console,
     names,
@@ -36,11 +38,13 @@ from .common import (
     registry,
     say_error,
     say_warning,
+    speaking_of,
 )
 
 T = TypeVar("T")
 
-DEADLINE = timedelta(seconds=20)
+DEADLINE = timedelta(seconds=60)
+"""For a whole command: clearly above what a source allows itself, so that its own option `deadline` counts."""
 
 SourceName = Annotated[
     str,
@@ -56,7 +60,7 @@ VenueNames = Annotated[str | None, typer.Option("--venues", metavar="A,B", help=
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
-class _Threshold(Value):
+class _Least(Value):
     above_bps: Bps = param(1)
 
 
@@ -77,7 +81,7 @@ def rates(
         if json:
             typer.echo(snapshot.model_dump_json(indent=2))
         else:
-            quotes.rates(console(), snapshot)
+            quotes.rates(console(), snapshot, request)
 
 
 def opportunities(
@@ -94,7 +98,8 @@ def opportunities(
 ) -> None:
     """List the pairs with the largest divergence, from the rates of the legs."""
     with clear_errors():
-        least = _Threshold(above_bps=above_bps).above_bps
+        with speaking_of("--above-bps", field="above_bps"):
+            least = _Least(above_bps=above_bps).above_bps
         needs = Needs(opportunities=True, schedule=True, open_interest=True)
         request = _everything(symbol, venues, needs)
         snapshot = _looked_at(_with(source, url, option, plugin, lambda one: ask(one, request, deadline=DEADLINE)))
@@ -102,7 +107,7 @@ def opportunities(
         if json:
             typer.echo("[" + ",\n ".join(one.model_dump_json() for one in found) + "]")
         else:
-            quotes.opportunities(console(), snapshot, found)
+            quotes.opportunities(console(), snapshot, request, found)
 
 
 def check(
@@ -119,15 +124,17 @@ def check(
     """Fetch once, decide each position, and explain. Nothing is stored and nothing is traded."""
     with clear_errors():
         held = _positions(positions)
-        strategy = registry(plugin).presets.create(preset)
-        fetched = _with(
-            source, url, option, plugin, lambda one: _fetched(one, strategy, held, names(venues, option="--venues"))
-        )
+        only = names(venues, read_venue, option="--venues")
+        with aside():
+            strategy = registry(plugin).presets.create(preset)
+        fetched = _with(source, url, option, plugin, lambda one: _fetched(one, strategy, held, only))
         legs = {(position.symbol, venue) for position in held for venue in (position.long_dex, position.short_dex)}
         for suspicion in fetched.suspicions:
             if any((suspicion.symbol, venue) in legs for venue in suspicion.venues):
                 say_warning(str(suspicion))
-        for place, decision in enumerate(strategy.decide_all(held, fetched.snapshot)):
+        with aside():
+            decisions = strategy.decide_all(held, fetched.snapshot)
+        for place, decision in enumerate(decisions):
             typer.echo(decision.model_dump_json() if json else ("\n" if place else "") + decision.explain())
         if fetched.error is not None:
             say_error(str(fetched.error))
@@ -161,12 +168,14 @@ def _with(
         async with registry(allow).sources.create(name, **given) as source:
             return await use(source)
 
-    return asyncio.run(used())
+    with aside():
+        return asyncio.run(used())
 
 
 def _everything(symbols: str | None, venues: str | None, needs: Needs) -> MarketRequest:
     """All that a source has of these symbols and venues."""
-    listed, only = names(symbols, option="--symbol"), names(venues, option="--venues")
+    listed = names(symbols, read_symbol, option="--symbol")
+    only = names(venues, read_venue, option="--venues")
     return MarketRequest(
         symbols=None if listed is None else tuple(listed),
         venues=None if only is None else tuple(only),
@@ -183,11 +192,18 @@ def _looked_at(snapshot: MarketSnapshot) -> MarketSnapshot:
 
 
 def _positions(path: Path) -> list[Position]:
+    text = read_bytes(path)
     try:
-        read = read_json(read_bytes(path))
+        read = read_json(text)
     except ValueError as error:
         raise InputError(f"{path} is not JSON: {error}") from error
-    rows = read if isinstance(read, list) else [read]
-    if not rows:
+    if not isinstance(read, list):
+        return [_position(read, str(path))]
+    if not read:
         raise InputError(f"{path} has no positions")
-    return [Position.model_validate(row) for row in rows]
+    return [_position(row, f"{path}, position {place}") for place, row in enumerate(read, start=1)]
+
+
+def _position(read: object, where: str) -> Position:
+    with speaking_of(where):
+        return Position.model_validate(read)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..plugins import ANY, PluginManager, PluginReport, PluginStatus
-from .common import clear_errors, console
+from .common import aside, clear_errors, console
 
 app = typer.Typer(name="plugins", help="See which plugins are installed, and whether they load.", no_args_is_help=True)
 
@@ -30,7 +30,8 @@ def check(
 ) -> None:
     """Load plugins, which runs their code, and say what became of each. Exit status 1 if one did not load."""
     with clear_errors():
-        reports = PluginManager().load(allow=tuple(distributions) if distributions else ANY)
+        with aside():
+            reports = PluginManager().load(allow=tuple(distributions) if distributions else ANY)
         _show(console(), reports, nothing="No plugin is installed.")
         if any(report.status is not PluginStatus.LOADED for report in reports):
             raise typer.Exit(1)

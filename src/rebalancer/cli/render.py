@@ -19,6 +19,7 @@ from ..plugins import Catalogue
 from ..replay import ReplayReport
 from ..rules.base import BaseRule
 from ..rules.combined import CombinedStrategy
+from .common import aside
 
 PURE = ("keep", "max_ratio", "min_ratio")
 """The parameters that are pure ratios; the other decimals are fractions of notional."""
@@ -120,10 +121,12 @@ def table(first: str, *figures: str) -> Table:
 def presets(console: Console, named: Catalogue[CombinedStrategy]) -> None:
     """Every preset: its rules in order, with their numbers and units."""
     for name in named:
+        with aside():
+            strategy = named.create(name)
         table = Table(box=SIMPLE_HEAD, pad_edge=False, title=Text(name, style="bold"), title_justify="left")
         for column in ("", "rule", "reason", "urgency", "numbers"):
             table.add_column(column)
-        for place, one in enumerate(named.create(name).rules, start=1):
+        for place, one in enumerate(strategy.rules, start=1):
             if isinstance(one, BaseRule):
                 table.add_row(str(place), one.name, one.reason, one.urgency, numbers(one))
         console.print(table)

@@ -80,7 +80,8 @@ def suspicions(
 def screened(snapshot: MarketSnapshot, found: Iterable[Suspicion]) -> MarketSnapshot:
     """The snapshot without the implausible and the jumped quotes, which are missing with the reason instead.
 
-    Opportunities go with a leg's quote, and those listed at an implausible rate. The rest of what was `found` stays:
+    Opportunities go with a leg's quote, and those listed at an implausible rate; either way the symbol's list may then
+    lack one, so that `opportunities` are missing as well. The rest of what was `found` stays:
     freshness makes it unknown already. Nothing to take out: the same object.
     """
     refused = {(one.symbol, one.venues): one.why for one in found if one.kind in REFUSED}
@@ -89,9 +90,10 @@ def screened(snapshot: MarketSnapshot, found: Iterable[Suspicion]) -> MarketSnap
     if not quotes and not listed:
         return snapshot
     gone = {quote.market for quote in quotes}
+    lacking = [(place[0], refused[place]) for place in (*map(_place, quotes), *map(_place, listed))]
     missing = (
         *(Missing(field=RATE, venue=one.venue, symbol=one.symbol, why=refused[_place(one)]) for one in quotes),
-        *dict.fromkeys(Missing(field=OPPORTUNITIES, symbol=one.symbol, why=refused[_place(one)]) for one in listed),
+        *dict.fromkeys(Missing(field=OPPORTUNITIES, symbol=symbol, why=why) for symbol, why in lacking),
     )
     return snapshot.model_copy(
         update={

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import chain
 
+from .._within import LateError, within
 from ..domain.market import Freshness, Quote
 from ..domain.missing import OPPORTUNITIES, RATE, Missing
-from ..domain.names import as_line
+from ..domain.names import Market, Pair, as_line
 from ..domain.needs import Needs
 from ..domain.plausible import Plausibility
 from ..domain.position import Position
@@ -20,7 +22,6 @@ from ..errors import BadAnswerError, InputError, SourceError, SourceUnavailableE
 from ..ports import Clock, FundingSource
 from ..rules.base import Rule
 from ..rules.combined import CombinedStrategy
-from .within import LateError, within
 
 
 def require_supplied(strategy: Rule, *supplied: Needs) -> None:
@@ -119,23 +120,45 @@ class Fetcher:
         self._deadline = deadline
         self._freshness = freshness
         self._plausibility = plausibility
+        self._seen: dict[Market, tuple[Quote, ...]] = {}
 
     async def fetch(self, positions: Collection[Position], *, past: Sequence[Quote] = ()) -> Fetched:
         """The data of this tick. Whatever the source does, there is an answer; what it did not give is unknown.
 
-        `past` are earlier observations, by which jumps are known. Rates that are not believed are taken out of the
-        snapshot and are missing there, with the reason.
+        `past` are earlier observations, by which jumps are known, beside those that it remembers itself of the ticks
+        before. Rates that are not believed are taken out of the snapshot and are missing there, with the reason.
         """
         request = request_for(positions, self._needs, venues=self._venues)
         try:
-            snapshot = await ask(self._source, request, deadline=self._deadline)
+            answer = await ask(self._source, request, deadline=self._deadline)
+            return self._looked_at(answer, request, tuple(dict.fromkeys(position.pair for position in positions)), past)
         except SourceError as error:
             return Fetched(self._nothing(error), error=error)
-        if self._freshness is not None:
-            snapshot = snapshot.model_copy(update={"freshness": self._freshness})
-        pairs = tuple(dict.fromkeys(position.pair for position in positions))
-        found = suspicions(snapshot, past, pairs=pairs, limits=self._plausibility)
-        return Fetched(screened(snapshot, found), found)
+
+    def _looked_at(
+        self, answer: MarketSnapshot, request: MarketRequest, pairs: Sequence[Pair], past: Sequence[Quote]
+    ) -> Fetched:
+        """The answer as of this clock's now, without what is not believed."""
+        changes: dict[str, object] = {} if self._freshness is None else {"freshness": self._freshness}
+        if not self._source.plays_back:
+            changes["as_of"] = self._clock.now()
+        try:
+            snapshot = answer.model_copy(update=changes)
+            self._remember(snapshot, request)
+            seen = chain.from_iterable(self._seen.values())
+            found = suspicions(snapshot, (*past, *seen), pairs=pairs, limits=self._plausibility)
+            return Fetched(screened(snapshot, found), found)
+        except Exception as error:  # values that were made without being validated may hold anything
+            raise BadAnswerError(_name(self._source), f"its snapshot is none: {type(error).__name__}") from error
+
+    def _remember(self, snapshot: MarketSnapshot, request: MarketRequest) -> None:
+        """Keep the last two observations of each market that is held or quoted, those that are refused too."""
+        kept = {market: seen for market, seen in self._seen.items() if market in request.held}
+        for quote in snapshot.quotes:
+            seen = self._seen.get(quote.market, ())
+            new = not seen or seen[-1].observed_epoch < quote.observed_epoch
+            kept[quote.market] = (*seen[-1:], quote) if new else seen
+        self._seen = kept
 
     def _nothing(self, error: SourceError) -> MarketSnapshot:
         """A snapshot in which nothing is known, because of `error`."""

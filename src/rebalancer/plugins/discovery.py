@@ -23,6 +23,11 @@ class Found(NamedTuple):
     fault: Unusable | None = None
 
     @property
+    def content(self) -> tuple[Path, str | None, tuple[EntryPoint, ...]]:
+        """What tells it from others of its name."""
+        return self.folder, self.version, self.entries
+
+    @property
     def key(self) -> str:
         """The name as names are compared."""
         return normalised(self.name)
@@ -46,23 +51,28 @@ def find(name: str) -> list[Found]:
 
 def discover() -> list[Found]:
     """Every distribution that has plugins, or may have, by name."""
-    names: set[str] = set()
     nameless = []
+    named: dict[str, list[Found]] = {}
     for distribution in distributions():
         entries, fault = _entries(distribution)
-        if entries or fault:  # only then is its name worth reading
-            name = _field(distribution, "Name")
-            if name is None:
-                nameless.append(_read(distribution, UNNAMED))
-            else:
-                names.add(normalised(name))
-    return nameless + [found for name in sorted(names) for found in find(name)]
+        if not (entries or fault):
+            continue  # its name is not worth reading
+        name = _field(distribution, "Name")
+        if not name:
+            nameless.append(_read(distribution, UNNAMED))
+            continue
+        one = _read(distribution, name)
+        if one.key not in named:
+            named[one.key] = find(one.key)
+        if all(one.content != other.content for other in named[one.key]):
+            named[one.key].append(one._replace(fault=_lost(distribution)))
+    return nameless + [found for _, of in sorted(named.items()) for found in of]
 
 
 def _read(distribution: Distribution, name: str) -> Found:
     entries, fault = _entries(distribution)
     said, version = _field(distribution, "Name"), _field(distribution, "Version")
-    if said is None or version is None or normalised(said) != normalised(name):
+    if not said or version is None or normalised(said) != normalised(name):
         fault = _broken(distribution, "its METADATA is missing or broken, or it names another distribution")
     return Found(name if fault else said or name, version, _folder(distribution), entries, fault)
 
@@ -87,6 +97,10 @@ def _folder(distribution: Distribution) -> Path:
 
 def _broken(distribution: Distribution, error: str) -> Unusable:
     return Unusable(PluginStatus.FAILED, f"{error}, in {_folder(distribution)}", "install it again")
+
+
+def _lost(distribution: Distribution) -> Unusable:
+    return _broken(distribution, "it can not be found by its name: that of its dist-info folder is another")
 
 
 def _shadowed(found: Found, winner: Found) -> Unusable:

@@ -48,11 +48,13 @@ class _Options(Value):
 class ServiceOptions(_Options):
     """Of `service`, the Funding Rate Service."""
 
+    model_config = ConfigDict(title="the source 'service'")
+
     url: str = "http://localhost:8000/api/v1"
     venues: Venues | None = None
     rate_interval: Duration = timedelta(hours=8)
     row_zone: Zone = UTC
-    deadline: Duration = timedelta(seconds=10)
+    deadline: Duration = timedelta(seconds=8)
     allow_http: bool = False
     trust_env: bool = False
 
@@ -60,12 +62,16 @@ class ServiceOptions(_Options):
 class CcxtOptions(_Options):
     """Of `ccxt`."""
 
+    model_config = ConfigDict(title="the source 'ccxt'")
+
     venues: Venues
-    deadline: Duration = timedelta(seconds=10)
+    deadline: Duration = timedelta(seconds=8)
 
 
 class HistoryOptions(_Options):
     """Of `history`, a file in the place of live data."""
+
+    model_config = ConfigDict(title="the source 'history'")
 
     path: str
     start: Instant | None = None

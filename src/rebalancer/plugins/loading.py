@@ -21,7 +21,7 @@ from ..rules.base import is_rule
 from . import hookspecs
 from .hookspecs import Kind
 from .registry import Registered
-from .report import MEND, PluginStatus, Unusable, told
+from .report import MEND, PluginStatus, Unusable, dropped, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,8 +48,7 @@ def registered_by(load: Callable[[], object], distribution: str) -> tuple[Regist
         with _blaming(kind.hook):
             answers = getattr(hooks, kind.hook)(register=partial(batch.add, kind))
             if answers:
-                kept = type(answers[0]).__name__
-                raise _refused(f"{kind.hook} returned a {kept}: a hook registers, and returns nothing")
+                raise _refused(f"{kind.hook} returned a {dropped(answers[0])}: a hook registers, and returns nothing")
     return batch.complete()
 
 

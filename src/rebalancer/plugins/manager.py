@@ -18,7 +18,7 @@ from . import builtins
 from .discovery import GROUP, Found, discover, find, normalised
 from .loading import registered_by, within
 from .registry import Registered, Registry
-from .report import PluginReport, PluginStatus, Unusable
+from .report import OWN, PluginReport, PluginStatus, Unusable
 
 _ALLOWED: Final = re.compile(r"([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9])(?:\s*==\s*([A-Za-z0-9.!+_-]+))?")
 
@@ -40,7 +40,7 @@ class PluginManager:
     def __init__(self) -> None:
         self._registry = Registry()
         self._reports: dict[tuple[str, object], PluginReport] = {}
-        self.add(builtins, distribution="funding-rebalancer", version=__version__)
+        self.add(builtins, distribution=OWN, version=__version__)
 
     @property
     def registry(self) -> Registry:
@@ -91,7 +91,7 @@ class PluginManager:
                 reports.append(_stopped(about, one.fault))
                 continue
             for entry in one.entries:
-                found = {"entry_point": entry.name, "advice": f"to load it, allow {one.key}"}
+                found = {"entry_point": entry.name, "advice": _how_to_load(one.key)}
                 reports.append(self._reports.get((one.key, entry)) or about.model_copy(update=found))
         return tuple(reports)
 
@@ -155,6 +155,12 @@ def _about(found: Found) -> PluginReport:
 
 def _stopped(about: PluginReport, why: Unusable) -> PluginReport:
     return about.model_copy(update={"status": why.status, "error": why.error, "advice": why.advice})
+
+
+def _how_to_load(name: str) -> str:
+    if _ALLOWED.fullmatch(name):
+        return f"to load it, allow {name}"
+    return "no allow list can name it: only ANY loads it, or its author renames it"
 
 
 def _absent(name: str) -> Unusable:

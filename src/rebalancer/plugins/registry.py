@@ -14,7 +14,7 @@ from ..rules.base import Rule, is_rule
 from ..rules.combined import CombinedStrategy
 from ..rules.guard import Guard
 from .hookspecs import Kind
-from .report import MEND, PluginStatus, Unusable, told
+from .report import MEND, OWN, PluginStatus, Unusable, dropped, told
 
 T = TypeVar("T")
 
@@ -61,16 +61,18 @@ class Catalogue(Mapping[str, Registered], Generic[T]):
             )
         _, _, factory, distribution = self._by_name[name]
         what = f"the {self._kind.one} {name!r}"
+        mend = "" if distribution == OWN else f"; {MEND}"
         _check_options(what, factory, options)
         try:
             made = factory(**options)
-            value, found = self._read(made), type(made).__name__
+            value = None if inspect.iscoroutine(made) else self._read(made)
+            found = dropped(made) if value is None else ""
         except (RebalancerError, KeyboardInterrupt):
             raise
         except BaseException as error:  # a plugin may raise anything, even SystemExit; its host must not end with it
-            raise PluginError(distribution, f"{what} was not made: its factory raised {told(error)}; {MEND}") from error
+            raise PluginError(distribution, f"{what} was not made: its factory raised {told(error)}{mend}") from error
         if value is None:
-            raise PluginError(distribution, f"{what} is none: its factory made a {found}; {MEND}")
+            raise PluginError(distribution, f"{what} is none: its factory made a {found}{mend}")
         return value
 
 
@@ -97,12 +99,12 @@ class Registry:
 
     def __init__(self, registered: Sequence[Registered] = ()) -> None:
         self._registered: Final = tuple(registered)
-        self.rules: Final = Catalogue(Kind.RULES, _rule_or_guard, registered)
-        self.sources: Final = Catalogue(Kind.SOURCES, _source, registered)
-        self.executors: Final = Catalogue(Kind.EXECUTORS, _executor, registered)
-        self.stores: Final = Catalogue(Kind.STORES, _store, registered)
-        self.observers: Final = Catalogue(Kind.OBSERVERS, _anything, registered)
-        self.presets: Final = Catalogue(Kind.PRESETS, _strategy, registered)
+        self.rules: Final[Catalogue[Rule | Guard]] = Catalogue(Kind.RULES, _rule_or_guard, registered)
+        self.sources: Final[Catalogue[FundingSource]] = Catalogue(Kind.SOURCES, _source, registered)
+        self.executors: Final[Catalogue[Executor]] = Catalogue(Kind.EXECUTORS, _executor, registered)
+        self.stores: Final[Catalogue[PositionStore]] = Catalogue(Kind.STORES, _store, registered)
+        self.observers: Final[Catalogue[Any]] = Catalogue(Kind.OBSERVERS, _anything, registered)
+        self.presets: Final[Catalogue[CombinedStrategy]] = Catalogue(Kind.PRESETS, _strategy, registered)
 
     def adding(self, registered: Sequence[Registered]) -> Registry:
         """This and more; Unusable if one of the names is taken."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from inspect import iscoroutine
 from itertools import groupby
 from operator import itemgetter
 from typing import Annotated, Final
@@ -13,6 +14,8 @@ from ..domain.model import Value
 from ..domain.names import as_line
 from .hookspecs import Kind
 
+OWN: Final = "funding-rebalancer"
+"""The distribution of the library itself."""
 MEND: Final = "upgrade it, or tell its author"
 
 
@@ -42,6 +45,13 @@ def told(error: BaseException) -> str:
         raise
     except BaseException:  # the text of a plugin's exception is made by the plugin's code too
         return "an exception that can not be shown"
+
+
+def dropped(made: object) -> str:
+    """The class's name of what is not used. A coroutine is closed, or it would complain that nobody awaited it."""
+    if iscoroutine(made):
+        made.close()
+    return type(made).__name__
 
 
 Shown = Annotated[str, BeforeValidator(as_line)]

@@ -110,6 +110,17 @@ async def test_a_held_market_of_a_venue_that_the_source_does_not_have_is_missing
     )
 
 
+async def test_candidates_on_a_venue_that_the_source_does_not_have_are_missing(
+    serve: Serve, clock: ManualClock
+) -> None:
+    source = of(await serve("paradex"), clock=clock)
+    both = MarketRequest(symbols=("BTC",), venues=("paradex", "edgex", "edgex"))
+    assert (await source.snapshot(both)).missing == (
+        Missing(field="opportunities", why="this source does not have edgex"),
+    )
+    assert (await source.snapshot(MarketRequest(venues=("edgex",)))).missing == ()
+
+
 async def test_a_held_market_that_the_venue_does_not_list_is_missing(serve: Serve, clock: ManualClock) -> None:
     server = await serve("paradex")
     snapshot = await of(server, clock=clock).snapshot(MarketRequest(markets=(Market("paradex", "DOGE"),)))
@@ -266,7 +277,10 @@ async def test_a_refused_rate_is_missing_with_the_reason_and_costs_no_other(
     server.answers["perpetuals"][1][0]["funding"] = rate
     snapshot = await of(server, clock=clock).snapshot(MarketRequest(symbols=None))
     assert [quote.symbol for quote in snapshot.quotes] == ["ETH"]
-    assert [(gap.symbol, gap.field) for gap in snapshot.missing] == [("BTC", "rate")]
+    assert [(gap.symbol, gap.field) for gap in snapshot.missing] == [("BTC", "rate"), ("BTC", "opportunities")]
+    assert why(snapshot, "opportunities") == [f"hyperliquid: {why(snapshot)[0]}"]
+    held = MarketRequest(markets=(Market("hyperliquid", "BTC"),), symbols=("ETH",))
+    assert why(await of(server, clock=clock).snapshot(held), "opportunities") == []
     assert reason in why(snapshot)[0] or "NaN and infinity" in why(snapshot)[0]
 
 
@@ -452,7 +466,8 @@ async def test_a_market_that_can_not_be_read_is_missing_among_the_candidates_of_
     assert (await source.snapshot(MarketRequest(symbols=("BTC", "ETH")))).missing == (rate, lacking)
     assert (await source.snapshot(MarketRequest(markets=held, symbols=("BTC",)))).missing == (rate,)
     elsewhere = MarketRequest(markets=(*held, Market("backpack", "BTC")), symbols=None, venues=("grvt",))
-    assert (await source.snapshot(elsewhere)).missing == (rate,)
+    foreign = Missing(field="opportunities", why="this source does not have grvt")
+    assert (await source.snapshot(elsewhere)).missing == (foreign, rate)
 
 
 @pytest.mark.parametrize(
@@ -763,6 +778,7 @@ def test_what_can_not_be_a_source_is_refused_when_it_is_made() -> None:
         "a venue is given twice": lambda: CcxtSource("grvt", "GRVT"),
         "ccxt has no exchange of this name": lambda: CcxtSource("edgex"),
         "not a venue": lambda: CcxtSource("hyper liquid"),
+        "a list of quote currencies": lambda: CcxtSource("grvt", prefer={"grvt": "USDC"}),
         "deadline must be above 0": lambda: CcxtSource("grvt", deadline=timedelta(0)),
         "exchanges must be of ccxt.async_support": lambda: CcxtSource(exchanges={"grvt": sync}),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -9,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rebalancer import MarketSnapshot, Missing, Needs, Quote, RateKind
+from rebalancer import InputError, MarketSnapshot, Missing, Needs, Quote, RateKind
 from rebalancer.adapters.ccxt_source import CcxtSource
+from rebalancer.adapters.ccxt_source.dialects import at_nanoseconds, hours, milliseconds
 from rebalancer.domain.names import Market
 from rebalancer.domain.request import MarketRequest
+from rebalancer.domain.times import EPOCH
 from rebalancer.domain.venues import VENUES, VenueFacts, VenueTable
 from rebalancer.testing import AS_OF, ManualClock
 
@@ -391,3 +394,27 @@ async def test_an_absurd_time_of_an_answer_makes_its_rate_unknown(serve: Serve, 
     snapshot = await ask(of(server, clock), "BTC", "ETH")
     assert [quote.symbol for quote in snapshot.quotes] == ["ETH"]
     assert why(snapshot) == ["a time or interval out of bounds"]
+
+
+@pytest.mark.parametrize(
+    ("read", "value", "span"),
+    [
+        (hours, "1.5", timedelta(minutes=90)),
+        (hours, 0.25, timedelta(minutes=15)),
+        (hours, 8, 8 * HOUR),
+        (milliseconds, "1500.25", timedelta(seconds=1, microseconds=500_250)),
+        (milliseconds, 3_600_000, HOUR),
+    ],
+)
+def test_a_fraction_of_a_unit_counts(read: Callable[[object], timedelta], value: object, span: timedelta) -> None:
+    assert read(value) == span
+
+
+@pytest.mark.parametrize(("read", "value"), [(hours, "1.3333333333"), (milliseconds, "0.0001")])
+def test_what_is_finer_than_a_microsecond_is_refused(read: Callable[[object], timedelta], value: str) -> None:
+    with pytest.raises(InputError, match=r"^a time or interval that is finer than a microsecond$"):
+        read(value)
+
+
+def test_nanoseconds_count_to_the_millisecond() -> None:
+    assert at_nanoseconds("1500999999") == EPOCH + timedelta(milliseconds=1500)

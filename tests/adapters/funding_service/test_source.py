@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import pickle
+import ssl
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -33,13 +34,19 @@ from rebalancer import (
     UnknownMarketError,
     presets,
 )
-from rebalancer.adapters.funding_service import FundingServiceClient, FundingServiceSource, ServiceVenue, VenueRates
+from rebalancer.adapters.funding_service import (
+    FundingServiceClient,
+    FundingServiceSource,
+    ServiceRate,
+    ServiceVenue,
+    VenueRates,
+)
 from rebalancer.domain.book import NEVER
 from rebalancer.domain.names import Market
 from rebalancer.domain.venues import VENUES, VenueFacts
 from rebalancer.monitor.fetch import Fetched, Fetcher, request_for
 from rebalancer.rules.base import Rule
-from rebalancer.testing import AS_OF, ManualClock, a_position, a_quote
+from rebalancer.testing import AS_OF, ManualClock, a_position, a_quote, a_rate
 
 if TYPE_CHECKING:
     from .conftest import FakeService
@@ -215,9 +222,79 @@ async def test_a_venue_that_is_allowed_but_inactive_or_unheard_of_is_not_asked(s
             snapshot = await source.snapshot(MarketRequest(symbols=("BTC",), venues=venues, needs=CANDIDATES))
             assert set(snapshot.by_market) == {Market("grvt", "BTC")}
             assert service.requests == ["/dexes", "/funding-rates/grvt"]
+            assert [str(gap) for gap in snapshot.missing] == [
+                "opportunities: the service does not know the venue unheard"
+            ]
     async with service.source(ManualClock()) as source:
         snapshot = await source.snapshot(MarketRequest(symbols=("BTC",), venues=("edgex",), needs=CANDIDATES))
     assert (snapshot.quotes, snapshot.missing) == ((), ())
+
+
+class Slow(FundingServiceClient):
+    """A client of which some venues never answer."""
+
+    def __init__(self, *deaf: str) -> None:
+        super().__init__(clock=ManualClock(), verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        self.deaf = deaf
+        self.asked: list[str] = []
+
+    async def get_dexes(self) -> tuple[ServiceVenue, ...]:
+        if "dexes" in self.deaf:
+            await asyncio.Event().wait()
+        return tuple(ServiceVenue(venue=venue, active=True) for venue in ("a", "b", "c", "d", "x", "y"))
+
+    async def get_funding_rates(self, dex: str) -> VenueRates:
+        self.asked.append(dex)
+        if dex in self.deaf:
+            await asyncio.Event().wait()
+        rate = ServiceRate(venue=dex, symbol="BTC", rate=a_rate(), observed_at=AS_OF)
+        return VenueRates(venue=dex, rates=(rate,))
+
+
+async def slowly(client: Slow) -> MarketSnapshot:
+    held = MarketRequest(markets=(Market("x", "BTC"), Market("y", "BTC")), symbols=("BTC",), needs=CANDIDATES)
+    async with FundingServiceSource(client, deadline=timedelta(milliseconds=50)) as source:
+        snapshot = await source.snapshot(held)
+    assert len(asyncio.all_tasks()) == 1
+    return snapshot
+
+
+async def test_venues_that_do_not_answer_cost_only_themselves_and_held_ones_are_asked_first() -> None:
+    client = Slow("a", "b", "c", "d")
+    snapshot = await slowly(client)
+    assert client.asked[:2] == ["x", "y"]
+    assert {market.venue for market in snapshot.by_market} == {"x", "y"}
+    late = "funding rate service: no answer within 0.05 s"
+    assert {gap.venue for gap in snapshot.missing if gap.why == late} == {"a", "b", "c", "d"}
+    assert any(gap.field == "opportunities" for gap in snapshot.missing)
+
+
+async def test_a_list_of_venues_that_does_not_come_leaves_the_held_markets() -> None:
+    snapshot = await slowly(Slow("dexes"))
+    assert {market.venue for market in snapshot.by_market} == {"x", "y"}
+    assert "which venues are active is unknown" in str(snapshot.missing[0])
+
+
+async def test_a_source_that_is_cancelled_leaves_nothing_under_way() -> None:
+    source = FundingServiceSource(Slow("x"))
+    asking = asyncio.create_task(source.snapshot(MarketRequest(markets=(Market("x", "BTC"),))))
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert len(asyncio.all_tasks()) == 1
+    await source.aclose()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"venues": []}, {"venues": ""}, {"deadline": timedelta(0)}, {"figures_age": timedelta(0)}, {"at_once": 0}],
+    ids=str,
+)
+async def test_what_could_never_give_anything_is_refused(options: Any) -> None:
+    async with Slow() as client:
+        with pytest.raises(InputError):
+            FundingServiceSource(client, **options)
 
 
 async def test_candidates_of_all_symbols_are_given_where_they_are_wanted(service: FakeService) -> None:

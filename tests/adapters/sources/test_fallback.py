@@ -12,6 +12,7 @@ from rebalancer import (
     BadAnswerError,
     Freshness,
     FundingSource,
+    InputError,
     MarketRequest,
     MarketSnapshot,
     Missing,
@@ -21,9 +22,10 @@ from rebalancer import (
     SourceUnavailableError,
     UnknownMarketError,
 )
-from rebalancer.adapters.sources import FallbackSource, StaticSource
+from rebalancer.adapters.sources import FallbackSource, HistorySource, StaticSource
 from rebalancer.domain.names import Market
-from rebalancer.testing import AS_OF, ManualClock, a_quote, a_snapshot, an_opportunity
+from rebalancer.history.view import FRESHNESS
+from rebalancer.testing import AS_OF, ManualClock, a_quote, a_snapshot, an_opportunity, sample_history
 
 SECOND = timedelta(seconds=1)
 LIGHTER, GRVT, ASTER = Market("lighter", "BTC"), Market("grvt", "BTC"), Market("aster", "BTC")
@@ -93,7 +95,7 @@ async def test_the_second_is_not_asked_where_the_first_has_all() -> None:
 
 async def test_the_second_is_asked_for_what_the_first_does_not_have() -> None:
     first, second = giving("a", a_quote("lighter"), missing=(rate(GRVT, "HTTP 503"),)), giving("b", a_quote("grvt"))
-    request = LEGS.model_copy(update={"venues": ("grvt",), "needs": Needs(schedule=True)})
+    request = LEGS.model_copy(update={"venues": ("grvt",), "needs": Needs(observations=3)})
     snapshot = await FallbackSource(first, second).snapshot(request)
     assert seen(snapshot) == {"lighter": "a", "grvt": "b"}
     assert second.asked == [request.model_copy(update={"markets": (GRVT,)})]
@@ -211,13 +213,56 @@ async def test_an_answer_that_is_no_snapshot_counts_as_a_failure() -> None:
     assert isinstance(failed.value.__cause__, BadAnswerError)
 
 
-@pytest.mark.parametrize("error", [asyncio.CancelledError(), KeyboardInterrupt()], ids=repr)
-async def test_cancellation_and_the_keyboard_pass(error: BaseException) -> None:
+def test_an_interrupt_from_the_keyboard_passes() -> None:
     second = giving("b")
-    source = FallbackSource(Fake("a", error), second)
-    with pytest.raises(type(error)):
-        await source.snapshot(LEGS)
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(FallbackSource(Fake("a", KeyboardInterrupt()), second).snapshot(LEGS))
     assert second.asked == []
+
+
+class Hangs(Fake):
+    """A source that answers when it is cancelled, if at all."""
+
+    async def snapshot(self, request: MarketRequest) -> MarketSnapshot:
+        self.asked.append(request)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if self._answer is None:
+                raise
+        return await super().snapshot(request)
+
+
+@pytest.mark.parametrize("late", [None, a_snapshot(a_quote("lighter", 0))], ids=["never", "when it is cancelled"])
+async def test_a_source_that_hangs_is_cut_off_and_the_next_one_is_asked(late: MarketSnapshot | None) -> None:
+    source = FallbackSource(Hangs("a", late), giving("b", a_quote("lighter")), deadline=timedelta(milliseconds=10))
+    snapshot = await source.snapshot(LEGS)
+    assert seen(snapshot) == {"lighter": "b"}
+    assert snapshot.missing == (rate(GRVT, "a: no answer within 0.01 s; b: there is no quote of this market"),)
+
+
+async def test_a_source_that_is_cancelled_from_within_does_not_stop_the_next() -> None:
+    broken = Fake("a", asyncio.CancelledError())
+    assert seen(await FallbackSource(broken, giving("b", a_quote("lighter"))).snapshot(LEGS)) == {"lighter": "b"}
+    with pytest.raises(SourceUnavailableError, match=r"^fallback: a: it raised CancelledError$"):
+        await FallbackSource(broken).snapshot(LEGS)
+
+
+async def test_the_callers_own_cancellation_passes() -> None:
+    first, second = Hangs("a"), giving("b")
+    asking = asyncio.create_task(FallbackSource(first, second).snapshot(LEGS))
+    while not first.asked:
+        await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert second.asked == []
+
+
+@pytest.mark.parametrize("deadline", [timedelta(0), -SECOND, 5])
+def test_a_deadline_is_a_timedelta_above_0(deadline: timedelta) -> None:
+    with pytest.raises(InputError, match=r"^deadline must be a timedelta above 0$"):
+        FallbackSource(down(), deadline=deadline)
 
 
 async def test_a_reason_of_several_lines_is_made_one() -> None:
@@ -235,7 +280,91 @@ async def test_a_reason_that_is_empty_or_endless_is_still_a_reason() -> None:
     assert len(endless.why) == 500
 
 
+# what is needed of a market
+
+NEEDED = [
+    (Needs(schedule=True), "next funding time", {"next_funding_at": AS_OF + timedelta(hours=1)}),
+    (Needs(open_interest=True), "open interest", {"open_interest_usd": 0}),
+    (Needs(volume=True), "volume", {"volume_24h_usd": 0}),
+    (Needs(mark_price=True), "mark price", {"mark_price": 1}),
+]
+ONE = MarketRequest(markets=(LIGHTER,))
+
+
+@pytest.mark.parametrize(("needs", "field", "more"), NEEDED)
+async def test_the_first_quote_that_has_what_is_needed_counts(needs: Needs, field: str, more: dict[str, Any]) -> None:
+    told = Missing(field=field, venue="lighter", symbol="BTC", why="HTTP 503")
+    first, second, third = giving("a", a_quote(), missing=(told,)), giving("b", a_quote(**more)), giving("c")
+    request = ONE.model_copy(update={"needs": needs})
+    snapshot = await FallbackSource(first, second, third).snapshot(request)
+    assert (second.asked, third.asked) == ([request], [])
+    assert (snapshot.quotes, snapshot.missing) == ((a_quote(origin="b", **more),), ())
+
+
+@pytest.mark.parametrize(("needs", "field", "more"), NEEDED)
+async def test_if_no_quote_has_what_is_needed_the_first_counts_and_says_why(
+    needs: Needs, field: str, more: dict[str, Any]
+) -> None:
+    told = Missing(field=field, venue="lighter", symbol="BTC", why="HTTP 503")
+    first, third = giving("a", a_quote(), missing=(told,)), giving("c", a_quote(rate=0))
+    snapshot = await FallbackSource(first, down("b"), third).snapshot(ONE.model_copy(update={"needs": needs}))
+    why = "a: HTTP 503; b: it was down; c: its quote does not say"
+    assert seen(snapshot) == {"lighter": "a"}
+    assert snapshot.missing == (told.model_copy(update={"why": why}),)
+    everything = Needs(schedule=True, open_interest=True, volume=True, mark_price=True)
+    half = FallbackSource(giving("a", a_quote(**more)))
+    snapshot = await half.snapshot(ONE.model_copy(update={"needs": everything}))
+    assert {gap.field for gap in snapshot.missing} == {other for _, other, _ in NEEDED} - {field}
+
+
+async def test_a_fresh_quote_counts_before_a_stale_one_that_has_more() -> None:
+    stale = giving("a", a_quote(observed_at=OLD, open_interest_usd=5))
+    request = ONE.model_copy(update={"needs": Needs(open_interest=True)})
+    snapshot = await FallbackSource(stale, giving("b", a_quote())).snapshot(request)
+    assert seen(snapshot) == {"lighter": "b"}
+    assert [gap.field for gap in snapshot.missing] == ["open interest"]
+
+
+async def test_a_schedule_of_the_past_is_not_known_and_one_of_continuous_funding_is() -> None:
+    request = ONE.model_copy(update={"needs": Needs(schedule=True)})
+    past, second = giving("a", a_quote(next_funding_at=AS_OF - SECOND)), giving("b")
+    (gap,) = (await FallbackSource(past, second).snapshot(request)).missing
+    assert gap.why == "a: it is in the past; b: there is no quote of this market"
+    continuous = giving("a", a_quote(pays_every=timedelta(0)))
+    assert (await FallbackSource(continuous, down("b")).snapshot(request)).missing == ()
+
+
+async def test_a_candidate_without_what_is_needed_is_asked_for_by_its_market() -> None:
+    second = giving("b", a_quote("grvt", open_interest_usd=7))
+    request = MarketRequest(symbols=("BTC",), needs=Needs(open_interest=True))
+    snapshot = await FallbackSource(giving("a", a_quote("grvt")), second).snapshot(request)
+    assert second.asked == [request.model_copy(update={"markets": (GRVT,), "symbols": ()})]
+    assert seen(snapshot) == {"grvt": "b"}
+
+
 # what is still missing
+
+
+async def test_candidates_are_asked_for_again_where_they_are_lacking_and_no_further() -> None:
+    def lacks(*symbols: str) -> tuple[Missing, ...]:
+        return tuple(Missing(field="opportunities", symbol=symbol, why="a row was refused") for symbol in symbols)
+
+    request = MarketRequest(symbols=None)
+    first = giving("a", a_quote("lighter"), missing=lacks("DOGE", "ETH"))
+    second, third = giving("b", missing=lacks("DOGE", "SOL")), giving("c", missing=lacks("SOL"))
+    snapshot = await FallbackSource(first, second, third).snapshot(request)
+    assert second.asked == [request.model_copy(update={"symbols": ("DOGE", "ETH")})]
+    assert third.asked == [request.model_copy(update={"symbols": ("DOGE",)})]
+    assert snapshot.missing == ()
+    snapshot = await FallbackSource(first, down("z"), second).snapshot(request)
+    why = "a: a row was refused; z: it was down; b: a row was refused"
+    assert snapshot.missing == (Missing(field="opportunities", symbol="DOGE", why=why),)
+
+
+async def test_candidates_of_a_market_that_the_next_one_lists_are_not_missing() -> None:
+    gap = Missing(field="opportunities", venue="grvt", symbol="BTC", why="HTTP 503")
+    first = giving("a", a_quote("lighter"), missing=(gap,))
+    assert (await FallbackSource(first, giving("b")).snapshot(CANDIDATES)).missing == ()
 
 
 async def test_a_market_that_nobody_has_says_why_source_by_source() -> None:
@@ -284,12 +413,40 @@ async def test_a_general_gap_of_rates_stays_until_nothing_is_missing(where: dict
 # one answer of several
 
 
-async def test_it_is_as_of_the_latest_answer_with_the_freshness_of_the_first() -> None:
-    first = giving("a", a_quote("lighter"), freshness=Freshness(max_intervals=3))
-    second = giving("b", a_quote("grvt"), as_of=AS_OF + SECOND)
+async def test_it_is_as_of_the_latest_answer() -> None:
+    first, second = giving("a", a_quote("lighter")), giving("b", a_quote("grvt"), as_of=AS_OF + SECOND)
     for sources in ((down("z"), first, second), (first, giving("y", as_of=AS_OF - SECOND), second)):
-        snapshot = await FallbackSource(*sources).snapshot(LEGS)
-        assert (snapshot.as_of, snapshot.freshness) == (AS_OF + SECOND, Freshness(max_intervals=3))
+        assert (await FallbackSource(*sources).snapshot(LEGS)).as_of == AS_OF + SECOND
+
+
+LOOSE = Freshness(
+    max_age=300 * SECOND, max_intervals=9, live_by_interval=True, max_future=60 * SECOND, max_skew=300 * SECOND
+)
+
+
+@pytest.mark.parametrize(
+    "strict",
+    [
+        {"max_age": SECOND},
+        {"max_intervals": 1},
+        {"live_by_interval": False},
+        {"max_future": timedelta(0)},
+        {"max_skew": SECOND},
+    ],
+    ids=str,
+)
+async def test_of_each_limit_of_freshness_the_strictest_counts(strict: dict[str, Any]) -> None:
+    limits = LOOSE, LOOSE.model_copy(update=strict)
+    for one, other in (limits, limits[::-1]):
+        sources = giving("a", a_quote("lighter"), freshness=one), giving("b", a_quote("grvt"), freshness=other)
+        assert (await FallbackSource(*sources).snapshot(LEGS)).freshness == limits[1]
+
+
+async def test_a_live_quote_is_not_judged_by_the_rule_of_a_history() -> None:
+    history = giving("history", a_quote("grvt"), freshness=FRESHNESS)
+    live = giving("live", a_quote("lighter", observed_at=AS_OF - timedelta(minutes=90)))
+    snapshot = await FallbackSource(history, live).snapshot(LEGS)
+    assert snapshot.book.leg(LIGHTER).refusal == "the quote is older than its limit"
 
 
 async def test_a_quote_is_one_sources_whole() -> None:
@@ -327,6 +484,12 @@ async def test_opportunities_of_all_are_listed_once_with_their_origin() -> None:
 def test_it_supplies_what_any_of_them_supplies() -> None:
     first, second = Fake("a", supplies=Needs(schedule=True)), Fake("b", supplies=Needs(observations=5, rates=False))
     assert FallbackSource(first, second).supplies == Needs(schedule=True, observations=5)
+
+
+def test_it_plays_back_only_if_all_of_them_do() -> None:
+    past = HistorySource(sample_history(days=1), clock=ManualClock())
+    assert FallbackSource(past, past).plays_back
+    assert not FallbackSource(past, down()).plays_back
 
 
 def test_it_has_a_name() -> None:

@@ -70,6 +70,16 @@ async def test_it_begins_at_the_start_of_the_history_when_it_is_first_used() -> 
     assert rates(snapshot) == {"lighter": 0}
 
 
+async def test_candidates_on_a_venue_that_the_history_does_not_have_are_missing() -> None:
+    source = HistorySource(a_history(), clock=ManualClock())
+    elsewhere = MarketRequest(symbols=("BTC",), venues=("grvt", "paradex", "edgex", "edgex"))
+    assert (await source.snapshot(elsewhere)).missing == (
+        Missing(field="opportunities", why="the history does not have edgex"),
+        Missing(field="opportunities", why="the history does not have paradex"),
+    )
+    assert (await source.snapshot(MarketRequest(venues=("edgex",)))).missing == ()
+
+
 async def test_its_time_passes_with_the_clock() -> None:
     clock = ManualClock()
     source = HistorySource(a_history(), clock=clock)

@@ -93,6 +93,48 @@ async def test_a_gap_of_something_else_does_not(where: dict[str, str]) -> None:
     assert len((await a_source(missing=[told]).snapshot(MarketRequest(markets=(GRVT,)))).missing) == 2
 
 
+@pytest.mark.parametrize(
+    ("where", "symbol", "why"),
+    [
+        ({"venue": "grvt", "symbol": "BTC"}, "BTC", "grvt: HTTP 503"),
+        ({"venue": "grvt"}, None, "grvt: HTTP 503"),
+        ({"symbol": "BTC"}, "BTC", "HTTP 503"),
+        ({}, None, "HTTP 503"),
+    ],
+)
+async def test_a_list_of_candidates_lacks_what_the_source_was_told_has_no_rate(
+    where: dict[str, str], symbol: str | None, why: str
+) -> None:
+    told = Missing.model_validate({"field": "rate", "why": "HTTP 503", **where})
+    lacking = Missing(field="opportunities", symbol=symbol, why=why)
+    for request in (ALL, MarketRequest(symbols=("BTC",), venues=("grvt",))):
+        assert (await a_source(missing=[told, told]).snapshot(request)).missing == (told, told, lacking)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        Missing(field="rate", venue="grvt", symbol="BTC", why="HTTP 503"),
+        Missing(field="rate", venue="aster", symbol="ETH", why="HTTP 503"),
+        Missing(field="rate", venue="paradex", why="HTTP 503"),
+        Missing(field="rate", symbol="ETH", why="HTTP 503"),
+        Missing(field="volume", venue="aster", symbol="BTC", why="HTTP 503"),
+    ],
+    ids=str,
+)
+async def test_a_list_of_candidates_lacks_nothing_that_is_quoted_or_not_wanted(told: Missing) -> None:
+    request = MarketRequest(symbols=("BTC",), venues=("grvt", "aster"))
+    assert (await a_source(a_quote("grvt"), missing=[told]).snapshot(request)).missing == (told,)
+    assert (await a_source(missing=[told]).snapshot(MarketRequest(symbols=()))).missing == (told,)
+
+
+@pytest.mark.parametrize("symbol", ["BTC", None])
+async def test_candidates_that_the_source_was_told_it_lacks_are_lacking_once(symbol: str | None) -> None:
+    rate = Missing(field="rate", venue="grvt", symbol="BTC", why="HTTP 503")
+    lacking = Missing(field="opportunities", symbol=symbol, why="HTTP 503")
+    assert (await a_source(missing=[rate, lacking]).snapshot(ALL)).missing == (rate, lacking)
+
+
 async def test_a_quote_without_an_origin_has_the_sources_name() -> None:
     source = a_source(a_quote("lighter"), a_quote("grvt", origin="me"), name="a table")
     assert source.name == "a table"

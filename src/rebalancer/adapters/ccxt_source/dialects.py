@@ -106,18 +106,23 @@ def at_milliseconds(value: object) -> datetime:
 
 
 def at_nanoseconds(value: object) -> datetime:
-    """An instant in nanoseconds since 1970."""
-    return EPOCH + milliseconds(scaled(read_number(value), -6))
+    """An instant in nanoseconds since 1970, to the millisecond."""
+    return EPOCH + milliseconds(int(read_number(value)) // 1_000_000)
 
 
 _LONGEST = timedelta(days=100 * 365)
 
 
 def _span(value: object, unit: timedelta) -> timedelta:
-    count = int(read_number(value))
+    """So many units, fractions too. Raises InputError for what is finer than a timedelta can be."""
+    count = read_number(value)
     if not 0 <= count <= _LONGEST // unit:
         raise InputError("a time or interval out of bounds")
-    return count * unit
+    numerator, denominator = count.as_integer_ratio()
+    span, rest = divmod(numerator * (unit // timedelta.resolution), denominator)
+    if rest:
+        raise InputError("a time or interval that is finer than a microsecond")
+    return span * timedelta.resolution
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from inspect import iscoroutinefunction
 from types import ModuleType
 from typing import Any
 
-from ...domain.missing import RATE, Missing
+from ...domain.missing import OPPORTUNITIES, RATE, Missing
 from ...domain.names import read_venue
 from ...domain.needs import Needs
 from ...domain.request import MarketRequest
@@ -46,12 +46,14 @@ class CcxtSource(FundingSource):
         exchanges: Mapping[str, Exchange] | None = None,
         prefer: Mapping[str, Sequence[str]] | None = None,
         clock: Clock | None = None,
-        deadline: timedelta = timedelta(seconds=10),
+        deadline: timedelta = timedelta(seconds=8),
         table: VenueTable = VENUES,
         name: str = "ccxt",
     ) -> None:
         if deadline <= timedelta(0):
             raise InputError("deadline must be above 0")
+        if any(isinstance(quotes, str) for quotes in (prefer or {}).values()):
+            raise InputError("prefer gives a list of quote currencies for a venue, such as {'grvt': ['USDC']}")
         ccxt = _ccxt()
         own = [read_venue(venue) for venue in venues]
         given = {read_venue(venue): exchange for venue, exchange in (exchanges or {}).items()}
@@ -106,11 +108,18 @@ class CcxtSource(FundingSource):
         await asyncio.gather(*(venue.aclose() for venue in self._venues.values()))
 
     def _foreign(self, request: MarketRequest) -> tuple[Missing, ...]:
-        return tuple(
+        """What is wanted on venues that the source does not have: held markets, and candidates."""
+        rates = (
             Missing(field=RATE, why="this source does not have the venue", venue=market.venue, symbol=market.symbol)
             for market in dict.fromkeys(request.markets)
             if market.venue not in self._venues
         )
+        candidates = (
+            Missing(field=OPPORTUNITIES, why=f"this source does not have {venue}")
+            for venue in dict.fromkeys(request.venues or ())
+            if request.symbols != () and venue not in self._venues
+        )
+        return (*rates, *candidates)
 
 
 def _concerned(request: MarketRequest, venue: str) -> bool:

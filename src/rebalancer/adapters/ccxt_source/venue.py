@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ...domain.market import Quote
 from ...domain.missing import OPPORTUNITIES, RATE, Missing
-from ...domain.names import Market
+from ...domain.names import Market, as_line
 from ...domain.request import MarketRequest
 from ...domain.times import SECOND
 from ...domain.venues import VenueTable
@@ -88,23 +88,23 @@ class CcxtVenue:
             return VenueAnswer(missing=tuple(missing))
         answers = await self._answers(self._dialect.calls(request.needs), list(wanted.values()), until)
         quotes: list[Quote] = []
+        lacking: list[Missing] = []
         for symbol, perpetual in wanted.items():
             market = Market(self.name, symbol)
             reader = Reader(market, perpetual, self._dialect, table.of(market), answers)
             quote, gaps = reader.quote(request.needs, origin=origin)
             quotes += [quote] if quote else []
             missing += gaps
+            if quote is None and request.wants_candidate(market):
+                lacking += (
+                    Missing(field=OPPORTUNITIES, why=as_line(f"{self.name}: {gap.why}"), symbol=symbol) for gap in gaps
+                )
         rates = answers[self._dialect.rate.call]
-        failures = {symbol: rate for symbol, one in wanted.items() if isinstance(rate := rates.get(one.id), Failure)}
+        failures = [rate for rate in rates.values() if isinstance(rate, Failure)]
         if len(failures) == len(rates):
             unread = Failure("its answer has none of its markets", BadAnswerError)
-            return self._nothing(request, missing, next(iter(failures.values()), unread))
-        missing += (
-            Missing(field=OPPORTUNITIES, why=f"{self.name}: {failed.why}", symbol=symbol)
-            for symbol, failed in failures.items()
-            if candidates(request, self.name) and symbol in (request.symbols or failures)
-        )
-        return VenueAnswer(tuple(quotes), tuple(missing))
+            return self._nothing(request, missing, next(iter(failures), unread))
+        return VenueAnswer(tuple(quotes), (*missing, *lacking))
 
     def _nothing(self, request: MarketRequest, missing: Iterable[Missing], failure: Failure) -> VenueAnswer:
         """A venue that gave no rate at all: a list of candidates lacks all of its own."""

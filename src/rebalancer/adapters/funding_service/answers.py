@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from pydantic import model_validator
+
 from ...domain.funding import FundingRate, divergence
 from ...domain.missing import Missing
 from ...domain.model import Value
 from ...domain.names import Symbol, Venue
 from ...domain.numbers import FRACTION_PLACES, UNKNOWN, Flag, OptionalRate, OptionalWholeUsd, Rate, fraction, to_grid
 from ...domain.times import Instant
+from ...errors import InputError
 
 
 class ServiceRate(Value):
@@ -102,6 +105,12 @@ class ServiceOpportunity(Value):
     least_open_interest_usd: OptionalWholeUsd = UNKNOWN
     least_volume_24h_usd: OptionalWholeUsd = UNKNOWN
     listed_at: Instant
+
+    @model_validator(mode="after")
+    def _two_venues(self) -> ServiceOpportunity:
+        if self.long_dex == self.short_dex:
+            raise InputError("both legs are on one venue")
+        return self
 
     @property
     def divergence(self) -> Decimal:

@@ -25,6 +25,8 @@ class Payloads:
         self._interval = interval
         self._intervals = {read_venue(venue): own for venue, own in intervals.items()}
         self._zone = zone
+        if not isinstance(zone, tzinfo):
+            raise InputError("row_zone takes a tzinfo, such as zoneinfo.ZoneInfo('Asia/Shanghai')")
         for every in (interval, *self._intervals.values()):
             FundingRate(0, every)  # refuses one that is no interval
 
@@ -53,7 +55,10 @@ class Payloads:
 
     def venues(self, answer: object) -> tuple[ServiceVenue, ...]:
         """The venues."""
-        return tuple(self._venue(row) for row in _list(_field(answer, "dexes")))
+        venues = tuple(self._venue(row) for row in _list(_field(answer, "dexes")))
+        if len({one.venue for one in venues}) != len(venues):
+            raise InputError("two rows of one venue")
+        return venues
 
     def symbols(self, answer: object, venue: str) -> VenueSymbols:
         """The symbols of a venue."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, Self, TypeVar
@@ -14,15 +14,19 @@ from ...domain.names import Market, as_line
 from ...domain.needs import Needs
 from ...domain.request import MarketRequest
 from ...domain.snapshot import MarketSnapshot
+from ...domain.times import SECOND
 from ...domain.venues import VENUES, VenueTable
-from ...errors import InputError, SourceError
+from ...errors import InputError, SourceError, SourceUnavailableError
 from ...ports import FundingSource
-from .answers import ServiceRate, ServiceSymbol, VenueRates, VenueSymbols
+from .answers import ServiceRate, ServiceSymbol, ServiceVenue, VenueRates, VenueSymbols
 from .client import URL, FundingServiceClient
 from .filters import read_venues
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+DEADLINE = timedelta(seconds=8)
+"""What a snapshot may take; two sources of a FallbackSource fit into the usual deadline of a tick."""
 
 
 class FundingServiceSource(FundingSource):
@@ -32,7 +36,7 @@ class FundingServiceSource(FundingSource):
     asked, since they carry no age, are capped and rank by another figure. How often a venue pays is from `table`; a
     venue that it does not know pays at the interval of its rate. Open interest and volume that the service refreshed
     more than `figures_age` ago are unknown. `at_once` requests are under way at a time: more cost it more than they
-    save, unless it is far away.
+    save, unless it is far away. What has not come by `deadline` is missing; the rest is given.
     """
 
     def __init__(
@@ -43,9 +47,15 @@ class FundingServiceSource(FundingSource):
         table: VenueTable = VENUES,
         figures_age: timedelta = timedelta(hours=1),
         at_once: int = 3,
+        deadline: timedelta = DEADLINE,
     ) -> None:
         if at_once < 1:
             raise InputError("at_once must be at least 1")
+        if min(deadline, figures_age) <= timedelta(0):
+            raise InputError("deadline and figures_age must be above 0")
+        if venues is not None and not venues:
+            raise InputError("give at least one venue, or None for all")
+        self._deadline = deadline
         self.client = client
         self._at_once = at_once
         self._venues = None if venues is None else frozenset(read_venues(venues))
@@ -53,9 +63,11 @@ class FundingServiceSource(FundingSource):
         self._figures_age = figures_age
 
     @classmethod
-    def connect(cls, url: str = URL, *, venues: Sequence[str] | None = None, **options: Any) -> Self:
-        """A source on a client of its own; `options` are the client's."""
-        return cls(FundingServiceClient(url, **options), venues=venues)
+    def connect(
+        cls, url: str = URL, *, venues: Sequence[str] | None = None, deadline: timedelta = DEADLINE, **options: Any
+    ) -> Self:
+        """A source on a client of its own; `options` are the client's, and `deadline` is of the whole snapshot."""
+        return cls(FundingServiceClient(url, deadline=deadline, **options), venues=venues, deadline=deadline)
 
     @property
     def name(self) -> str:
@@ -68,39 +80,76 @@ class FundingServiceSource(FundingSource):
         return Needs(opportunities=True, all_symbols=True, schedule=True, open_interest=True, volume=True)
 
     async def snapshot(self, request: MarketRequest) -> MarketSnapshot:
-        """The rates of the markets that `request` names, as the service has them now."""
-        active = await self._active(request)
-        venues = {market.venue for market in request.markets}
-        if not isinstance(active, SourceError):
-            venues |= active
-        elif not venues:
-            raise active
+        """The rates of the markets that `request` names, as the service has them now. Held venues are asked first."""
         gate = asyncio.Semaphore(self._at_once)
-        reads = await asyncio.gather(*(self._read(venue, request.needs, gate) for venue in sorted(venues)))
+        reads: dict[str, asyncio.Task[_Read]] = {}
+
+        def begin(venues: Iterable[str]) -> None:
+            for venue in sorted(set(venues) - reads.keys()):
+                reads[venue] = asyncio.create_task(self._read(venue, request.needs, gate))
+
+        until = asyncio.get_running_loop().time() + self._deadline / SECOND
+        try:
+            begin(market.venue for market in request.markets)
+            listed = await self._listed(request, until)
+            begin(self._candidates(request, listed))
+            if reads:
+                await asyncio.wait(reads.values(), timeout=until - asyncio.get_running_loop().time())
+        finally:
+            late = [task for task in reads.values() if task.cancel()]
+            await asyncio.gather(*late, return_exceptions=True)
+        return self._answer(request, listed, [self._outcome(venue, task) for venue, task in reads.items()])
+
+    def _answer(self, request: MarketRequest, listed: _Listed, reads: Sequence[_Read]) -> MarketSnapshot:
         failures = [read.rates for read in reads if isinstance(read.rates, SourceError)]
+        if isinstance(listed, SourceError) and not reads:
+            raise listed
         if failures and len(failures) == len(reads):
             raise failures[0]
+        candidates = self._candidates(request, listed)
         answer = _Answer(request, self.name, self._table, self.client.clock.now(), self._figures_age)
-        if isinstance(active, SourceError):
-            answer.miss(OPPORTUNITIES, why=f"which venues are active is unknown: {active}")
+        if isinstance(listed, SourceError):
+            answer.miss(OPPORTUNITIES, why=f"which venues are active is unknown: {listed}")
+        elif request.symbols != ():
+            known = {one.venue for one in listed}
+            for venue in sorted(({*(self._venues or ())} | {*(request.venues or ())}) - known):
+                answer.miss(OPPORTUNITIES, why=f"the service does not know the venue {venue}")
         for read in reads:
-            answer.take(read, candidates=not isinstance(active, SourceError) and read.venue in active)
+            answer.take(read, candidates=read.venue in candidates)
         return answer.snapshot()
 
     async def aclose(self) -> None:
         """Close the client."""
         await self.client.aclose()
 
-    async def _active(self, request: MarketRequest) -> frozenset[str] | SourceError:
-        """The venues whose candidates are wanted and that somebody refreshes."""
+    async def _listed(self, request: MarketRequest, until: float) -> _Listed:
+        """The venues of the service, where candidates are wanted."""
         if request.symbols == ():
-            return frozenset()
-        listed = await _or_error(self.client.get_dexes)
+            return ()
+        try:
+            async with asyncio.timeout_at(until):
+                return await _or_error(self.client.get_dexes)
+        except TimeoutError:
+            return self._late()
+
+    @staticmethod
+    def _active(listed: Sequence[ServiceVenue]) -> frozenset[str]:
+        """The venues that somebody refreshes."""
+        return frozenset(one.venue for one in listed if one.active)
+
+    def _candidates(self, request: MarketRequest, listed: _Listed) -> frozenset[str]:
+        """The active venues that are allowed; none while it is unknown which are active."""
         if isinstance(listed, SourceError):
-            return listed
-        active = frozenset(one.venue for one in listed if one.active)
+            return frozenset()
+        active = self._active(listed)
         allowed = (active if names is None else active & frozenset(names) for names in (self._venues, request.venues))
         return frozenset.intersection(*allowed)
+
+    def _outcome(self, venue: str, task: asyncio.Task[_Read]) -> _Read:
+        return _Read(venue, self._late()) if task.cancelled() else task.result()
+
+    def _late(self) -> SourceError:
+        return SourceUnavailableError(self.name, f"no answer within {self._deadline / SECOND:g} s")
 
     async def _read(self, venue: str, needs: Needs, gate: asyncio.Semaphore) -> _Read:
         """A venue's rates, and its figures where they are needed: two requests at most."""
@@ -118,6 +167,9 @@ async def _or_error(ask: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.k
         return await ask(*args, **kwargs)
     except SourceError as error:
         return error
+
+
+_Listed = Sequence[ServiceVenue] | SourceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +210,8 @@ class _Answer:
             self._missing.append(row)
             if candidates:
                 self.miss(OPPORTUNITIES, symbol=row.symbol, why=f"a row of {read.venue} was refused")
+        if candidates and not read.rates.rates and not read.rates.refused:
+            self.miss(OPPORTUNITIES, why=f"the service has no rates of {read.venue}")
         figures = self._figures(read)
         for rate in read.rates.rates:
             market = Market(read.venue, rate.symbol)

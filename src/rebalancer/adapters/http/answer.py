@@ -19,23 +19,40 @@ MOST_VALUES = 40_000
 def read_json(body: bytes | bytearray, *, most: int | None = None) -> Any:
     """The value of a JSON text in UTF-8; numbers with a point or exponent are exact Decimals.
 
-    Raises ValueError for anything else, NaN and infinity included, and for more than `most` values.
+    Raises ValueError for anything else, for NaN and infinity, for a name that an object has twice, and for more than
+    `most` values.
     """
     if most is not None and sum(map(body.count, (b"[", b"{", b","))) > most:
         raise ValueError("it has too many values")
     try:
-        return json.loads(body.decode(), parse_float=_decimal, parse_int=_whole, parse_constant=_no_number)
+        return json.loads(
+            body.decode(),
+            object_pairs_hook=_object,
+            parse_float=_decimal,
+            parse_int=_whole,
+            parse_constant=_no_number,
+        )
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):  # which of two is meant, nobody knows
+        raise ValueError("an object has a name twice")
+    return made
 
 
 def _decimal(text: str) -> Decimal:
     if len(text) > LONGEST_NUMBER:
         raise ValueError("a number is too long")
     try:
-        return Decimal(text)
+        number = Decimal(text)
     except ArithmeticError:
         raise ValueError("a number is out of bounds") from None
+    if not number.is_finite():  # what an absurd exponent makes of it where the ambient context does not trap
+        raise ValueError("a number is out of bounds")
+    return number
 
 
 def _whole(text: str) -> int:
@@ -55,7 +72,7 @@ def words(body: bytes | bytearray, *, secrets: Iterable[str]) -> str:
         text = detail if isinstance(detail, str) else "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in detail)
     except (ValueError, LookupError, TypeError):
         return ""
-    return as_line(masked(text, secrets), most=200)
+    return as_line(masked(text, secrets), most=200) if text else ""
 
 
 def masked(text: str, secrets: Iterable[str]) -> str:

@@ -5,18 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 
+from ...domain.times import SECOND
 from ...errors import SourceRefusedError, SourceUnavailableError
 from ...ports import Clock
 
-SECOND = timedelta(seconds=1)
+
+@dataclass(slots=True)
+class Passage:
+    """One request that was let through: whether it showed the service to be `up`. None: it shows nothing."""
+
+    up: bool | None = False
 
 
 class Breaker:
     """After `failures` in a row nothing is sent for `rest`; then one request tries, and the others wait for it.
 
-    A refused question (4xx) is an answer: the service is up.
+    Any answer, even a refusal or an error of the service, shows that it is up: one broken question must not cost the
+    others. No answer, or one that says "not now", is a failure.
     """
 
     def __init__(self, name: str, clock: Clock, *, failures: int = 5, rest: timedelta = timedelta(seconds=30)) -> None:
@@ -40,25 +48,29 @@ class Breaker:
         self._why = why
 
     @asynccontextmanager
-    async def request(self) -> AsyncIterator[None]:
-        """One request; what it raises says whether the service is up. Raises SourceUnavailableError while it rests."""
-        mine = await self._admitted()
+    async def request(self) -> AsyncIterator[Passage]:
+        """One request, which says by its passage what it showed; one that ends well shows that the service is up.
+
+        Raises SourceUnavailableError while the service is left alone.
+        """
+        trial = await self._admitted()
+        passage = Passage()
         try:
-            yield
+            yield passage
+            passage.up = True
         except SourceRefusedError:
-            self._recovered()
+            passage.up = True
             raise
-        except BaseException:  # a cut-off exchange too: whoever cut it off had waited for it in vain
-            self._failed += 1
-            if mine is not None or self._failed >= self._limit:
-                self.hold(self._rest, why=f"it failed {self._failed} times in a row")
-            raise
-        else:
-            self._recovered()
         finally:
-            if mine is not None:
+            if passage.up:
+                self._recovered()
+            elif passage.up is False:
+                self._failed += 1
+                if trial is not None or self._failed >= self._limit:
+                    self.hold(self._rest, why=f"it failed {self._failed} times in a row")
+            if trial is not None:
                 self._trying = None
-                mine.set()
+                trial.set()
 
     async def _admitted(self) -> asyncio.Event | None:
         """Wait to be let through; the event is of the one request that tries, None in ordinary times."""

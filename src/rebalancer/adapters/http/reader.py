@@ -14,12 +14,13 @@ from typing import Any
 
 import httpx
 
+from ...domain.times import SECOND
 from ...errors import BadAnswerError, InputError, SourceRefusedError, SourceUnavailableError, UnknownMarketError
 from ...ports import Clock
 from .address import Address
 from .answer import MOST_VALUES, masked, read_json, words
-from .breaker import Breaker
-from .retry import SECOND, Retry, Retrying, retry_after
+from .breaker import Breaker, Passage
+from .retry import Retry, Retrying, retry_after
 
 MAX_BYTES = 384 * 1024
 """The largest answer. JSON of this size is at most 12 MiB in memory, whatever it holds (see `MOST_VALUES`)."""
@@ -27,8 +28,9 @@ KEPT = timedelta(seconds=4)
 """How long an idle connection is kept: less than the 5 s after which common servers close it."""
 TRANSIENT = (429, 502, 503, 504)
 """What a service answers that may be well in a moment."""
-RECEIVED = 32 * 1024
-"""The size of a connection's buffer: what came in one go is parsed before the deadline is looked at again."""
+RECEIVED = 24 * 1024
+"""The size of a connection's buffer: what came in one go is parsed before the deadline is looked at again. (At 16 KiB a
+first answer over loopback, which sends 64 KiB at a time, stalls for 200 ms.)"""
 CRUMBS = 256
 """The pieces of a body that are taken in one go, for the same reason."""
 LONGEST_CAUSE = 500
@@ -68,8 +70,14 @@ class JsonReader:
         allow_http: bool = False,
         trust_env: bool = False,
     ) -> None:
+        if deadline <= timedelta(0):
+            raise InputError("deadline must be above 0")
+        if not (verify is None or isinstance(verify, ssl.SSLContext)):
+            raise InputError("verify takes an ssl.SSLContext; TLS can not be left unverified")
         for header, value in (headers or {}).items():
-            if not (_TOKEN.fullmatch(header) and value.isascii() and value.isprintable() and value == value.strip()):
+            if not isinstance(value, str) or not (
+                _TOKEN.fullmatch(header) and value.isascii() and value.isprintable() and value == value.strip()
+            ):
                 raise InputError("a header is a name without spaces, and plain printable ASCII without spaces around")
         self.name = name
         self._address = Address.read(url, allow_http=allow_http)
@@ -88,16 +96,24 @@ class JsonReader:
         transport = None  # given one, httpx would not look for proxies
         if not trust_env:
             transport = httpx.AsyncHTTPTransport(verify=tls, trust_env=False, limits=kept, socket_options=[buffer])
-        self._client = httpx.AsyncClient(
-            headers=sent,
-            cookies=_NoCookies(),
-            auth=self._address.auth,
-            verify=tls,
-            timeout=None,  # the deadline bounds the whole; httpx's own timeouts are per read
-            limits=kept,
-            transport=transport,
-            trust_env=trust_env,
-        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        try:
+            self._client = httpx.AsyncClient(
+                headers=sent,
+                cookies=_NoCookies(),
+                auth=self._address.auth,
+                verify=tls,
+                timeout=None,  # the deadline bounds the whole; httpx's own timeouts are per read
+                limits=kept,
+                transport=transport,
+                trust_env=trust_env,
+            )
+        except (ImportError, ValueError, httpx.InvalidURL):
+            if not trust_env:
+                raise
+            raise InputError(
+                "a proxy that the environment names can not be used: mend it, or do not trust_env"
+            ) from None
 
     async def get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
         """The JSON at `path` below the address; numbers with a point are exact Decimals.
@@ -105,9 +121,17 @@ class JsonReader:
         Raises SourceUnavailableError, SourceRefusedError (UnknownMarketError for 404) or BadAnswerError.
         """
         until = self._clock.monotonic() + self._deadline
+        self._loop = self._loop or asyncio.get_running_loop()
+        if self._loop is not asyncio.get_running_loop():
+            raise self._unavailable("this client belongs to another event loop: make one for each")
+        bound = asyncio.timeout(self._deadline)
         try:
-            async with asyncio.timeout(self._deadline), self._breaker.request():
-                return await self._insist(path, params, until)
+            async with bound, self._breaker.request() as passage:
+                try:
+                    return await self._insist(path, params, until, passage)
+                except asyncio.CancelledError:
+                    passage.up = False if bound.expired() else None  # cut off by the caller, it shows nothing
+                    raise
         except TimeoutError as error:
             raise self._unavailable(f"no whole answer within {self._deadline:g} s") from error
 
@@ -115,13 +139,13 @@ class JsonReader:
         """Close the connections."""
         await self._client.aclose()
 
-    async def _insist(self, path: str, params: Mapping[str, str] | None, until: float) -> Any:
+    async def _insist(self, path: str, params: Mapping[str, str] | None, until: float, passage: Passage) -> Any:
         """Ask, and again where that may help."""
         self._retrying.first_try()
         attempt = 1
         while True:
             try:
-                return await self._ask(path, params)
+                return await self._ask(path, params, passage)
             except _Again as again:
                 left = until - self._clock.monotonic()
                 wait = self._retrying.wait(attempt, asked=again.asked, left=left)
@@ -132,14 +156,23 @@ class JsonReader:
             await self._clock.sleep(wait)
             attempt += 1
 
-    async def _ask(self, path: str, params: Mapping[str, str] | None) -> Any:
+    async def _ask(self, path: str, params: Mapping[str, str] | None, passage: Passage) -> Any:
         """One request and its answer; every foreign exception becomes one of ours."""
         if self._client.is_closed:
             raise self._unavailable("it was closed on this side")
+        handshake = _Handshake()
+        trace = {"trace": handshake.follow}
         try:
-            async with self._client.stream("GET", f"{self._address}{path}", params=params) as response:
+            async with self._client.stream(
+                "GET", f"{self._address}{path}", params=params, extensions=trace
+            ) as response:
+                passage.up = response.status_code not in TRANSIENT
                 body = await self._body(response)
+        except asyncio.CancelledError:
+            await handshake.abandon()
+            raise
         except (httpx.TransportError, OSError) as error:  # a broken TLS record is an SSLError, and so an OSError
+            passage.up = False
             if isinstance(error, httpx.ConnectError) and _is_tls(error):
                 raise self._unavailable("its certificate or encryption is not accepted") from error
             failure = self._unavailable(f"the connection failed ({type(error).__name__})")
@@ -147,7 +180,6 @@ class JsonReader:
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError) as error:  # a host that is no IDNA
             raise BadAnswerError(self.name, f"the exchange failed ({type(error).__name__})") from self._shown(error)
         self._judge(response, body)
-        del response  # its headers make room for the values
         try:
             return read_json(body, most=MOST_VALUES)
         except ValueError as error:
@@ -196,6 +228,25 @@ class JsonReader:
         """The error as a cause, unless it quotes the answer at length, or a secret that the answer repeats."""
         text = str(error)
         return error if len(text) <= LONGEST_CAUSE and masked(text, self._secrets) == text else None
+
+
+class _Handshake:
+    """A connection whose encryption is not agreed on yet: httpcore leaves it open if it is cut off there."""
+
+    def __init__(self) -> None:
+        self._stream: Any = None
+
+    async def follow(self, event: str, info: Mapping[str, Any]) -> None:
+        """What httpcore calls at each step of an exchange."""
+        if event == "connection.connect_tcp.complete":
+            self._stream = info["return_value"]
+        elif event == "connection.start_tls.complete":
+            self._stream = None
+
+    async def abandon(self) -> None:
+        """Close it."""
+        if self._stream is not None:
+            await self._stream.aclose()
 
 
 class _NoCookies(CookieJar):

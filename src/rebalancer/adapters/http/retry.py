@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from random import Random
 
-SECOND = timedelta(seconds=1)
+from ...domain.times import SECOND
+
 LONGEST_WAIT = timedelta(minutes=5)
 """The longest that a service's own Retry-After is honoured."""
 

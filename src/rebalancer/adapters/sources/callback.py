@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from asyncio import timeout
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
+from functools import partial
 from inspect import isawaitable
 
+from ..._within import LateError, within
 from ...domain.market import Quote
 from ...domain.names import Market
 from ...domain.needs import Needs
 from ...domain.request import MarketRequest
 from ...domain.snapshot import MarketSnapshot
-from ...domain.times import SECOND
 from ...errors import BadAnswerError, InputError, SourceError, SourceUnavailableError
 from ...ports import Clock, FundingSource
 from ..clock import SystemClock
-from .answer import a_name, answer
+from .answer import a_deadline, a_name, answer
 
 RatesFunction = Callable[[MarketRequest], Awaitable[MarketSnapshot | Iterable[Quote]]]
 
@@ -29,8 +29,8 @@ class CallbackSource(FundingSource):
     not look fresh. Quotes that nobody asked for are dropped.
 
     `snapshot` raises BadAnswerError if the function returns anything else or two quotes of one market, and
-    SourceUnavailableError if it raises or takes longer than `deadline`. The function must not block the event loop or
-    swallow a cancellation: no deadline can end that, and its answer is then merely late.
+    SourceUnavailableError if it raises, is cancelled by somebody else, or takes longer than `deadline`. The function
+    must not block the event loop: no deadline can end that.
     """
 
     def __init__(
@@ -44,13 +44,11 @@ class CallbackSource(FundingSource):
     ) -> None:
         if not callable(function):
             raise InputError(f"a {type(function).__name__} can not be called: give an async function")
-        if not isinstance(deadline, timedelta) or deadline <= timedelta(0):
-            raise InputError("deadline must be a timedelta above 0")
         self._function = function
         self._supplies = supplies or Needs()
         self._called = str(getattr(function, "__qualname__", type(function).__name__))
         self._name = a_name(getattr(function, "__name__", type(function).__name__) if name is None else name)
-        self._deadline = deadline
+        self._deadline = a_deadline(deadline)
         self._clock = clock or SystemClock()
 
     @property
@@ -65,15 +63,14 @@ class CallbackSource(FundingSource):
 
     async def snapshot(self, request: MarketRequest) -> MarketSnapshot:
         """What is wanted of what the function returns."""
-        try:
-            async with timeout(self._deadline / SECOND) as limit:
-                known = await self._asked(request)
-            return answer(request, known, name=self._name, absent=_absent)
-        except SourceError:
-            raise
-        except (Exception, SystemExit) as error:  # a host's code may raise anything; its message may hold secrets
-            late = "did not answer in time" if limit.expired() else f"raised {type(error).__name__}"
-            raise SourceUnavailableError(self._name, f"{self._called} {late}") from error
+        outcome = await within(self._deadline, partial(self._asked, request))
+        error = outcome.error
+        if isinstance(error, SourceError):
+            raise error
+        if outcome.value is None:  # a host's code may raise anything; its message may hold secrets
+            why = "did not answer in time" if isinstance(error, LateError) else f"raised {type(error).__name__}"
+            raise SourceUnavailableError(self._name, f"{self._called} {why}") from error
+        return answer(request, outcome.value, name=self._name, absent=_absent)
 
     async def _asked(self, request: MarketRequest) -> MarketSnapshot:
         """What the function returns, as of now."""

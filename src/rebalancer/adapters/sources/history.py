@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from datetime import datetime, timedelta
 
+from ...domain.missing import OPPORTUNITIES, Missing
 from ...domain.names import Market
 from ...domain.needs import Needs
 from ...domain.numbers import Number, read_number
@@ -70,6 +71,11 @@ class HistorySource(FundingSource):
         return self._supplies
 
     @property
+    def plays_back(self) -> bool:
+        """Yes: its time is that of the history."""
+        return True
+
+    @property
     def exhausted(self) -> bool:
         """Whether the last row has been given."""
         return self._view.exhausted
@@ -82,7 +88,8 @@ class HistorySource(FundingSource):
             self._view = HistoryView(self._history, observations=observations)
         self._at = at
         self._view.advance(at)
-        return answer(request, self._view.snapshot(at), name=self.name, absent=self._absent)
+        known = self._view.snapshot(at).model_copy(update={"missing": self._foreign(request)})
+        return answer(request, known, name=self.name, absent=self._absent)
 
     def _now(self) -> int:
         """The time in the history, in epoch seconds; between 1970 and a year after its end."""
@@ -91,6 +98,12 @@ class HistorySource(FundingSource):
         numerator, denominator = self._speed.as_integer_ratio()
         passed = (now - self._began) // MICROSECOND * numerator // (denominator * 1_000_000)
         return max(0, min(self._start + passed, self._end + YEAR))
+
+    def _foreign(self, request: MarketRequest) -> tuple[Missing, ...]:
+        """The candidates on venues that the history does not have: none of them is no proof of none."""
+        strange = dict.fromkeys(request.venues or ()).keys() - {market.venue for market in self._markets}
+        wanted = sorted(strange) if request.symbols != () else ()
+        return tuple(Missing(field=OPPORTUNITIES, why=f"the history does not have {venue}") for venue in wanted)
 
     def _absent(self, market: Market) -> str:
         return "the history has no row of it yet" if market in self._markets else "the history does not have it"
