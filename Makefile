@@ -17,7 +17,7 @@ demo: $(VENV)/.cli ## decide and replay on a sample, offline
 	$(BIN)/rebalancer demo
 
 test: $(VENV)/.dev ## run the tests (ARGS="-k flip" passes options on)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev ## lint, format, types and import contracts
 	$(BIN)/ruff check .

@@ -246,7 +246,7 @@ def test_a_guard_and_a_rule_is_a_type_error() -> None:
         (HeldFor(at_least=timedelta(hours=1)), False),
         (None, False),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__ if not isinstance(value, type) else f"class {value.__name__}",
 )
 def test_a_rule_has_a_name_needs_and_evaluate_and_is_not_a_class(value: object, *, is_one: bool) -> None:
     assert is_rule(value) is is_one
