@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
+from .domain.times import SECOND
+
 T = TypeVar("T")
 
-SECOND = timedelta(seconds=1)
 GRACE = 0.1
 """Seconds that work which is cut off has to clean up; after that it is left to itself."""
 

@@ -10,7 +10,17 @@ from hypothesis import given, strategies
 from pydantic import TypeAdapter, ValidationError
 
 from rebalancer import InputError
-from rebalancer.domain.names import Line, Market, Pair, ReasonCode, as_line, read_symbol, read_venue, reason_of
+from rebalancer.domain.names import (
+    Line,
+    Market,
+    Pair,
+    ReasonCode,
+    as_line,
+    read_symbol,
+    read_venue,
+    reason_of,
+    split_names,
+)
 
 NOT_A_VENUE = "not a venue: 1 to 40 characters of a-z 0-9 _ . -"
 NOT_A_SYMBOL = "not a symbol: 1 to 40 characters of A-Z 0-9 : / _ . -"
@@ -212,3 +222,11 @@ def test_a_line_is_cut_to_what_was_asked_for_after_it_was_escaped(text: str, lin
 @given(strategies.text(strategies.characters(exclude_categories=()), max_size=700))
 def test_whatever_the_text_it_is_a_line_of_at_most_500_characters(text: str) -> None:
     assert accepts(Line, as_line(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [("lighter,grvt", ("lighter", "grvt")), (" a , ,b,", ("a", "b")), ("a", ("a",)), ("", ()), (" , ", ())],
+)
+def test_a_text_of_names_is_split_at_its_commas(text: str, names: tuple[str, ...]) -> None:
+    assert split_names(text) == names

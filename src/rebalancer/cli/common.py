@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
+from ..domain.names import split_names
 from ..errors import InputError, PluginError, RebalancerError
 from ..plugins import PluginManager, PluginStatus, Registry
 
@@ -101,7 +102,7 @@ def names(listed: str | None, read: Callable[[str], str], *, option: str) -> lis
     """The names of a list such as `A,B`, each as `read` has it; None without a list. An empty one is a mistake."""
     if listed is None:
         return None
-    found = [name.strip() for name in listed.split(",") if name.strip()]
+    found = split_names(listed)
     if not found:
         raise InputError(f"{option} needs at least one name, such as A,B")
     with speaking_of(option):

@@ -68,6 +68,11 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"
 """One line of text for a person."""
 
 
+def split_names(text: str) -> tuple[str, ...]:
+    """The names of a text such as `lighter,grvt`, without the spaces around them; an empty one is none."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def as_line(text: object, *, most: int = 500) -> str:
     """`text` from outside as a `Line` of at most `most` characters: cut, and escaped where it is not printable."""
     short = str(text)[:most]

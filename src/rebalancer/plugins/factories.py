@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator
 
 from ..domain.batch import StoreMode
 from ..domain.model import Value
-from ..domain.names import Venue
+from ..domain.names import Venue, split_names
 from ..domain.numbers import Exact
 from ..domain.times import Duration, Instant
 from ..errors import InputError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def _listed(value: object) -> object:
     """The names of a text such as `lighter,grvt`; anything else as it is."""
-    return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+    return split_names(value) if isinstance(value, str) else value
 
 
 def _zone(value: object) -> tzinfo:

@@ -10,11 +10,11 @@ from ..domain.batch import Batch, LedgerEntry, LedgerKind, StoredDecision
 from ..domain.intents import Effect, Intent, IntentState, Side
 from ..domain.lifecycle import Switch, changed
 from ..domain.position import Position, PositionStatus
+from ..domain.times import SECOND
 from ..errors import Conflict, Fenced, Stopped, StoreError
 from .factories import AS_OF, a_position, a_quote, a_rate, a_snapshot, an_opportunity
 from .stores import HOUR, Desk, an_intent, an_open_position, as_sent, require
 
-SECOND = timedelta(seconds=1)
 LONGEST = "0.123456789012345678901234567891"
 """Thirty digits: no float has so many."""
 

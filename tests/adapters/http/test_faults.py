@@ -366,7 +366,7 @@ async def test_the_deadline_bounds_all_retries_together(server: FaultServer, rea
     asking = reader(url, retry=again)
     start = time.perf_counter()
     assert type(await failed(asking.get("/x"))) is SourceUnavailableError
-    assert time.perf_counter() - start < 0.2 + 5 * MOST_OVERRUN  # it could have taken a minute
+    assert time.perf_counter() - start < 0.2 + MOST_OVERRUN
     assert 2 < len(server.seen(url)) < 100
 
 

@@ -9,14 +9,14 @@ from typing import Annotated, TypedDict
 from pydantic import PlainValidator
 
 from ...domain.model import Value
-from ...domain.names import Symbol, Venue, read_venue
+from ...domain.names import Symbol, Venue, read_venue, split_names
 from ...domain.numbers import UNKNOWN, Number, OptionalRate, OptionalWholeUsd, plain
 from .answers import ServiceOpportunity
 
 
 def read_venues(listed: str | Sequence[str]) -> tuple[str, ...]:
     """Venues from a list of names, or from a text such as `lighter,grvt`; InputError for a name that is none."""
-    names = [name.strip() for name in listed.split(",") if name.strip()] if isinstance(listed, str) else listed
+    names = split_names(listed) if isinstance(listed, str) else listed
     return tuple(read_venue(name) for name in names)
 
 
