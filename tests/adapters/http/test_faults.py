@@ -360,6 +360,25 @@ async def test_what_keeps_the_reader_busy_is_given_up_at_the_deadline(
     assert statistics.median(too_late) <= most
 
 
+async def test_an_endpoint_that_is_broken_does_not_close_the_others(server: FaultServer, reader: MakeReader) -> None:
+    url = server.url("down")
+    broken = reader(url, retry=Retry(attempts=1))
+    for _ in range(8):
+        assert "HTTP 500" in str(await failed(broken.get("/funding-rates/lighter")))
+    assert len(server.seen(url)) == 8
+
+
+async def test_calls_that_are_cut_off_by_their_caller_do_not_close_the_service(
+    server: FaultServer, reader: MakeReader
+) -> None:
+    url = server.url("hang")
+    slow = reader(url, deadline=timedelta(seconds=5))
+    for _ in range(8):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(slow.get("/"), 0.1)
+    assert len(server.seen(url)) == 8
+
+
 async def test_the_deadline_bounds_all_retries_together(server: FaultServer, reader: MakeReader) -> None:
     again = Retry(attempts=1_000, base=timedelta(milliseconds=50), most=timedelta(milliseconds=50), budget=1_000)
     url = server.url("unavailable")
