@@ -54,6 +54,12 @@ if TYPE_CHECKING:
     from .domain.sanity import suspicions as suspicions
     from .domain.snapshot import MarketSnapshot as MarketSnapshot
     from .domain.targets import TargetFilter as TargetFilter
+    from .domain.tick import Alarm as Alarm
+    from .domain.tick import AlarmKind as AlarmKind
+    from .domain.tick import AlarmLevel as AlarmLevel
+    from .domain.tick import Failure as Failure
+    from .domain.tick import Skipped as Skipped
+    from .domain.tick import TickReport as TickReport
     from .domain.venues import VENUES as VENUES
     from .domain.venues import VenueFacts as VenueFacts
     from .domain.venues import VenueTable as VenueTable
@@ -82,9 +88,12 @@ if TYPE_CHECKING:
     from .errors import UnknownValueError as UnknownValueError
     from .errors import UnsuppliedNeedError as UnsuppliedNeedError
     from .history.table import FundingHistory as FundingHistory
+    from .monitor.limits import MonitorLimits as MonitorLimits
+    from .monitor.position_monitor import PositionMonitor as PositionMonitor
     from .ports import Clock as Clock
     from .ports import Executor as Executor
     from .ports import FundingSource as FundingSource
+    from .ports import Observer as Observer
     from .ports import PositionStore as PositionStore
     from .presets import RebalanceConfig as RebalanceConfig
     from .rules.base import BaseRule as BaseRule
@@ -129,6 +138,7 @@ _HOMES = {
     "domain.sanity": ("Suspicion", "SuspicionKind", "screened", "suspicions"),
     "domain.snapshot": ("MarketSnapshot",),
     "domain.targets": ("TargetFilter",),
+    "domain.tick": ("Alarm", "AlarmKind", "AlarmLevel", "Failure", "Skipped", "TickReport"),
     "domain.venues": ("VENUES", "VenueFacts", "VenueTable"),
     "domain.verdict": ("Action", "Fact", "HeldBack", "Outcome", "Urgency", "Verdict"),
     "entry.policy": ("EntryPolicy",),
@@ -152,7 +162,9 @@ _HOMES = {
         "UnsuppliedNeedError",
     ),
     "history.table": ("FundingHistory",),
-    "ports": ("Clock", "Executor", "FundingSource", "PositionStore"),
+    "monitor.limits": ("MonitorLimits",),
+    "monitor.position_monitor": ("PositionMonitor",),
+    "ports": ("Clock", "Executor", "FundingSource", "Observer", "PositionStore"),
     "presets": ("RebalanceConfig",),
     "rules.base": ("BaseRule", "Rule", "param"),
     "rules.better_opportunity": ("BetterOpportunity",),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .domain.position import Position
     from .domain.request import MarketRequest
     from .domain.snapshot import MarketSnapshot
+    from .domain.tick import TickReport
 
 
 class Clock(ABC):
@@ -90,6 +91,13 @@ class Executor(ABC):
     """
 
     @property
+    def mode(self) -> StoreMode:
+        """What its orders are: live, unless it says otherwise. Their positions are kept in a store of that mode."""
+        from .domain.batch import StoreMode
+
+        return StoreMode.LIVE
+
+    @property
     def supplies(self) -> Needs:
         """What it can supply to rules: nothing, unless it reads legs."""
         from .domain.needs import Needs
@@ -131,6 +139,17 @@ class Executor(ABC):
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+
+class Observer(ABC):
+    """Who is told of every tick: it notifies a person, keeps figures, or draws them.
+
+    It is told off the decision path. One that is slow, raises or hangs loses reports, and nothing waits for it.
+    """
+
+    @abstractmethod
+    async def observe(self, report: TickReport) -> None:
+        """Take note of a tick."""
 
 
 class PositionStore(ABC):

@@ -177,7 +177,7 @@ def _of_new(after: Intent, step: Step) -> _Faults:
     decided_on = step.before or step.after
     yield after.revision != 0, "a new intent has revision 0"
     yield after.version != decided_on.version, "the intent was decided on another version of the position"
-    yield after.market != _market(step.after, after.leg), "the intent is for another market than its leg's"
+    yield after.market != market_of(step.after, after.leg), "the intent is for another market than its leg's"
     yield not all(other.state.terminal for other in others), "an earlier attempt has not ended"
     yield after.attempt != len(others) + 1, "attempts are counted from 1, without a gap"
     if after.effect is Effect.OPEN:
@@ -300,13 +300,13 @@ def _of_exit(before: Position, step: Step) -> _Faults:
 
 def _of_closes(step: Step) -> _Faults:
     """Whether every leg that is there is closed, unless a rotation keeps it."""
-    legs = _to_close(step.after)
+    legs = closing_legs(step.after)
     yield not legs, "nothing is recorded that could be closed"
     yield not all(step.of(Effect.CLOSE, leg) for leg in legs), "a close needs an intent for each leg that it closes"
 
 
 def _of_closing(step: Step, successor: Step | None) -> _Faults:
-    after, legs = step.after, _to_close(step.after)
+    after, legs = step.after, closing_legs(step.after)
     done = [leg for leg in legs if proved(step, leg)]
     if after.status is _STATUS.HALF_CLOSED:
         begun = len(legs) == 2 and all(step.of(Effect.CLOSE, leg) for leg in legs)
@@ -318,8 +318,8 @@ def _of_closing(step: Step, successor: Step | None) -> _Faults:
     yield not follows, "a switch ends with its successor, or without its target"
 
 
-def _to_close(position: Position) -> list[Side]:
-    """The recorded legs that no rotation keeps."""
+def closing_legs(position: Position) -> list[Side]:
+    """The legs that a close trades: those that are recorded, and that no rotation keeps."""
     return [leg for leg in Side if recorded(position, leg) is not None and leg not in kept(position)]
 
 
@@ -333,7 +333,8 @@ def _material(before: Position, after: Position) -> bool:
     return any(getattr(before, name) != getattr(after, name) for name in ("status", *_TERMS))
 
 
-def _market(position: Position, leg: Side) -> Market:
+def market_of(position: Position, leg: Side) -> Market:
+    """The market of a leg."""
     return position.pair.long if leg is Side.LONG else position.pair.short
 
 

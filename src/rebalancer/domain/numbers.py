@@ -7,7 +7,8 @@ and volume on whole dollars, time on whole seconds. Nothing here reads the ambie
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
+from functools import reduce
 from numbers import Integral
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self, overload
 
@@ -103,6 +104,12 @@ def plain(number: Decimal) -> str:
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
+
+
+def total(*numbers: Decimal) -> Decimal:
+    """The sum, exactly, whatever the ambient decimal context."""
+    exact = Context(prec=200, traps=[Inexact])
+    return reduce(exact.add, numbers, Decimal(0))
 
 
 def _written(number: Decimal) -> Decimal:

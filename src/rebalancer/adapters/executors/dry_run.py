@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from ...domain.batch import StoreMode
 from ...domain.intents import Intent
 from ...domain.legs import LegState, Unknown
 from ...domain.names import Market
@@ -27,6 +28,11 @@ class DryRunExecutor(Executor):
             raise InputError("keep must be at least 1")
         self._keep = keep
         self._recorded: dict[str, Intent] = {}
+
+    @property
+    def mode(self) -> StoreMode:
+        """Dry."""
+        return StoreMode.DRY
 
     @property
     def recorded(self) -> tuple[Intent, ...]:

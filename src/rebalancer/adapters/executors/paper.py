@@ -9,6 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from ...costs import Costs
+from ...domain.batch import StoreMode
 from ...domain.intents import Intent
 from ...domain.legs import Known, LegState, Unknown
 from ...domain.market import Quote
@@ -68,6 +69,11 @@ class PaperExecutor(Executor):
         if written is not None:
             self._latest = written
         return self._latest
+
+    @property
+    def mode(self) -> StoreMode:
+        """Paper."""
+        return StoreMode.PAPER
 
     @property
     def supplies(self) -> Needs:

@@ -1,0 +1,148 @@
+"""Decides with rules that may block: a rule from elsewhere that does not return is not asked any more."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Collection, Sequence
+from datetime import timedelta
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+from ..domain.decision import RebalanceDecision
+from ..domain.needs import Needs
+from ..domain.position import Position
+from ..domain.snapshot import MarketSnapshot
+from ..domain.times import SECOND
+from ..domain.verdict import Action, Verdict
+from ..rules.base import Rule
+from ..rules.combined import CombinedStrategy
+from ..rules.context import RuleContext
+from ..rules.grid import is_stated
+
+_LOOK = 0.02
+"""Seconds between two looks at a thread that decides."""
+Decided = tuple[RebalanceDecision, ...]
+
+
+class Watched:
+    """A rule of which is known whether it is being asked, and since when. Else it is the rule."""
+
+    def __init__(self, rule: Rule, *, benched: str | None = None) -> None:
+        self.rule = rule
+        self.function = getattr(rule, "function", type(rule))  # whom a failure is said of
+        self.since: float | None = None
+        self.benched = benched
+
+    @property
+    def name(self) -> str:
+        """The rule's."""
+        return self.rule.name
+
+    @property
+    def needs(self) -> Needs:
+        """The rule's."""
+        return self.rule.needs
+
+    @property
+    def reason(self) -> Any:
+        """The rule's own code, if it has one."""
+        return getattr(self.rule, "reason", None)
+
+    def evaluate(self, ctx: RuleContext, /) -> Verdict:
+        """The rule's answer; that it failed, once it is benched."""
+        if self.benched is not None:
+            return Verdict.failed(self.benched)
+        self.since = monotonic()
+        try:
+            return self.rule.evaluate(ctx)
+        finally:
+            self.since = None
+
+
+class Bench:
+    """Decides for all positions, with a strategy of which some rules may come from elsewhere.
+
+    Without such rules it decides right here. With them it decides in a thread, and a rule that takes longer than
+    `deadline` for one position is benched: it counts as failed from then on, and the thread is left to itself.
+    """
+
+    def __init__(self, strategy: Rule, *, deadline: timedelta) -> None:
+        rules = strategy.rules if isinstance(strategy, CombinedStrategy) else (strategy,)
+        self._deadline = deadline / SECOND
+        self._rules = [rule if is_stated(rule) else Watched(rule) for rule in rules]
+        self._watched = [rule for rule in self._rules if isinstance(rule, Watched)]
+        self._strategy = CombinedStrategy(*self._rules)
+
+    @property
+    def benched(self) -> tuple[tuple[str, str], ...]:
+        """The rules that are not asked any more, and why."""
+        return tuple((rule.name, rule.benched) for rule in self._watched if rule.benched is not None)
+
+    async def decide(
+        self, positions: Sequence[Position], snapshot: MarketSnapshot, *, traced: Collection[UUID]
+    ) -> Decided:
+        """A decision for each position. The trace is made of those that act, and of the positions in `traced`."""
+
+        def decide() -> Decided:
+            decisions = self._strategy.decide_all(positions, snapshot)
+            for position, decision in zip(positions, decisions, strict=True):
+                if decision.action is not Action.HOLD or position.id in traced:
+                    decision.record  # noqa: B018  # making it asks the rules that were not asked yet
+            return decisions
+
+        if not self._watched:
+            return decide()
+        while True:
+            decided = await self._in_thread(decide)
+            if decided is not None:
+                return decided
+
+    async def _in_thread(self, work: Callable[[], Decided]) -> Decided | None:
+        """What the work gives; None if a rule did not return, which is benched then."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Decided] = loop.create_future()
+        thread = threading.Thread(target=_run, args=(work, loop, done), name="rebalancer rules", daemon=True)
+        thread.start()
+        while True:
+            await asyncio.wait((done,), timeout=_LOOK)
+            if done.done():
+                return done.result()
+            for place, rule in enumerate(self._rules):
+                if isinstance(rule, Watched) and self._late(rule):
+                    self._sit_out(place, rule)
+                    done.cancel()
+                    return None
+
+    def _late(self, rule: Watched) -> bool:
+        since = rule.since
+        return since is not None and monotonic() - since > self._deadline
+
+    def _sit_out(self, place: int, rule: Watched) -> None:
+        """Bench a rule. The thread that is stuck keeps the old wrapper, so that it can not be heard any more."""
+        why = f"it did not return within {self._deadline:g} s and is not asked any more"
+        self._rules[place] = Watched(rule.rule, benched=why)
+        self._watched = [one for one in self._rules if isinstance(one, Watched)]
+        self._strategy = CombinedStrategy(*self._rules)
+
+
+def _run(work: Callable[[], Decided], loop: asyncio.AbstractEventLoop, done: asyncio.Future[Decided]) -> None:
+    """Work in this thread, and tell the loop what came of it, if it is still there and waits."""
+    try:
+        value: Decided | BaseException = work()
+    except BaseException as error:  # it is raised where somebody waits for it
+        value = error
+
+    def tell() -> None:
+        if done.done():
+            return
+        if isinstance(value, BaseException):
+            done.set_exception(value)
+        else:
+            done.set_result(value)
+
+    try:
+        loop.call_soon_threadsafe(tell)
+    except RuntimeError:  # the loop is closed: nobody waits
+        return

@@ -1,0 +1,106 @@
+"""Which decisions are kept: those that act, those that differ from the one before, and each once an hour."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from ..domain.batch import StoredDecision
+from ..domain.decision import RebalanceDecision
+from ..domain.verdict import Action, Outcome
+from .limits import MonitorLimits
+
+
+class _Gist(NamedTuple):
+    """What is compared of two decisions about one position."""
+
+    action: Action
+    reason: str | None
+    outcomes: tuple[Outcome, ...]
+    held: str | None
+
+
+class _Last(NamedTuple):
+    """The last decision that was kept about a position."""
+
+    gist: _Gist
+    at: datetime
+    kept: StoredDecision
+
+
+class Journal:
+    """Remembers the last decision that was kept of each position. What it forgets in a restart is kept once more.
+
+    To compare a decision, its whole trace is made; so of the holds only so many are looked at in a tick, in turns.
+    """
+
+    def __init__(self, limits: MonitorLimits) -> None:
+        self._limits = limits
+        self._last: dict[UUID, _Last] = {}
+        self._turns: OrderedDict[UUID, None] = OrderedDict()
+
+    def turns(self, positions: Collection[UUID]) -> frozenset[UUID]:
+        """The positions whose holds are looked at in this tick: new ones first, then who waited longest."""
+        there = frozenset(positions)
+        for gone in [key for key in self._turns if key not in there]:
+            del self._turns[gone]
+            self._last.pop(gone, None)
+        for new in positions:
+            if new not in self._turns:
+                self._turns[new] = None
+                self._turns.move_to_end(new, last=False)
+        chosen = [key for key, _ in zip(self._turns, range(self._limits.records_per_tick), strict=False)]
+        for key in chosen:
+            self._turns.move_to_end(key)
+        return frozenset(chosen)
+
+    def due(self, position_id: UUID, decision: RebalanceDecision, held: str | None) -> StoredDecision | None:
+        """The decision as it is to be kept; None if the last one that was kept says the same, not long ago."""
+        last = self._last.get(position_id)
+        if last is not None and last.at == decision.as_of and last.kept.id == decision.id:
+            return None  # it is there already, whatever is done about it now
+        gist = _gist(decision, held)
+        young = last is not None and timedelta(0) <= decision.as_of - last.at < self._limits.record_every
+        if young and last is not None and last.gist == gist:
+            return None
+        return StoredDecision(record=decision.record, held=held)
+
+    def kept(self, decisions: Iterable[StoredDecision]) -> None:
+        """These are in the store now."""
+        for one in decisions:
+            record = one.record
+            outcomes = tuple(verdict.outcome for verdict in record.verdicts)
+            gist = _Gist(record.action, record.reason, outcomes, one.held)
+            self._last[record.position_id] = _Last(gist, record.as_of, one)
+
+    def approve(self, decision: StoredDecision) -> None:
+        """A person let this one go."""
+        last = self._last.get(decision.record.position_id)
+        if last is not None and last.kept.id == decision.id:
+            self._last[decision.record.position_id] = last._replace(kept=decision)
+
+    def held(self, position_id: UUID) -> StoredDecision | None:
+        """The exit that is held of a position, as it was kept last; None if its last decision was none."""
+        last = self._last.get(position_id)
+        held = last is not None and last.gist.held is not None and last.gist.action is not Action.HOLD
+        return last.kept if last is not None and held else None
+
+    def recall(self, decisions: Iterable[StoredDecision]) -> None:
+        """Begin with what a store has, in order of time."""
+        self._last = {}
+        self.kept(decisions)
+
+    def approved(self, position_id: UUID, action: Action, now: datetime) -> bool:
+        """Whether a person let the exit go that is held of a position: the same action, and not too long ago."""
+        kept = self.held(position_id)
+        if kept is None or kept.approved_at is None or kept.record.action is not action:
+            return False
+        return timedelta(0) <= now - kept.approved_at <= self._limits.approval_life
+
+
+def _gist(decision: RebalanceDecision, held: str | None) -> _Gist:
+    outcomes = tuple(verdict.outcome for verdict in decision.verdicts)
+    return _Gist(decision.action, decision.reason, outcomes, held)

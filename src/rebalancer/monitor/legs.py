@@ -1,0 +1,96 @@
+"""What the reads of a tick say of open positions: recorded now, gone, closed by somebody else, or amiss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..domain.intents import Side
+from ..domain.legs import Known
+from ..domain.lifecycle import changed, market_of, recorded
+from ..domain.position import Position, PositionStatus
+from .desk import Desk
+from .evidence import Evidence, LegRead, Reads, Seen
+
+GONE_EXTERNALLY = "CLOSED_EXTERNALLY"
+_NAMES = {Side.LONG: ("long_quantity", "long_entry_price"), Side.SHORT: ("short_quantity", "short_entry_price")}
+
+
+class Leg(NamedTuple):
+    """A leg of an open position as it was read, and what that shows."""
+
+    read: LegRead
+    seen: Seen
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """An open position after its legs were looked at.
+
+    `position` is as it shall be stored; it is closed if both legs are gone. `gone` is the leg that is proved gone while
+    the other one is there. `amiss` is what is not as it should be: it is shown as the position's attention.
+    """
+
+    position: Position
+    legs: dict[Side, Leg]
+    gone: Side | None = None
+    amiss: str | None = None
+
+    @property
+    def unread(self) -> bool:
+        """Whether a leg could not be read."""
+        return any(leg.seen is Seen.UNREAD for leg in self.legs.values())
+
+    @property
+    def wrong(self) -> bool:
+        """Whether a leg is on the wrong side."""
+        return any(leg.seen is Seen.WRONG_SIDE for leg in self.legs.values())
+
+
+def look(position: Position, reads: Reads, evidence: Evidence, desk: Desk) -> Looked:
+    """What the reads show of an open position."""
+    legs = {}
+    for leg in Side:
+        market = market_of(position, leg)
+        read = reads[market]
+        legs[leg] = Leg(read, evidence.seen(read, market, leg, (), desk.capabilities(market.venue)))
+    flat = [leg for leg in Side if legs[leg].seen is Seen.FLAT]
+    known = all(recorded(position, leg) is not None for leg in Side)
+    if len(flat) == len(Side):
+        nothing = {"long_quantity": None, "short_quantity": None}
+        ended = changed(position, status=PositionStatus.CLOSED, close_reason=GONE_EXTERNALLY, attention=None, **nothing)
+        return Looked(ended, legs)
+    if flat and known and legs[_other(flat[0])].seen is Seen.HELD:
+        return Looked(position, legs, gone=flat[0], amiss=f"the {flat[0]} leg is gone")
+    if not known and all(leg.seen is Seen.HELD for leg in legs.values()):
+        return Looked(record(position, legs), legs)
+    return Looked(position, legs, amiss=_amiss(position, legs))
+
+
+def record(position: Position, legs: dict[Side, Leg]) -> Position:
+    """The position with the legs that are there: those that nobody recorded before."""
+    fields: dict[str, object] = {}
+    for leg, (quantity, price) in _NAMES.items():
+        state = legs[leg].read.state
+        if isinstance(state, Known) and recorded(position, leg) is None:
+            fields[quantity] = state.quantity.copy_abs()
+            if getattr(position, price) is None:
+                fields[price] = state.entry_price
+    return changed(position, **fields)
+
+
+def _amiss(position: Position, legs: dict[Side, Leg]) -> str | None:
+    """What is not as it should be, of the leg that is worst; None if nothing is."""
+    for leg, (read, seen) in legs.items():
+        tokens, there = recorded(position, leg), read.quantity
+        if seen is Seen.WRONG_SIDE:
+            return f"the {leg} leg is on the wrong side: it is not traded"
+        if seen is Seen.FLAT and tokens is None:
+            return f"the {leg} leg is not there, and was never read: nothing is traded"
+        if tokens is not None and there is not None and there.copy_abs() > tokens:
+            return f"the {leg} leg is larger than recorded: the rest is not traded"
+    return None
+
+
+def _other(leg: Side) -> Side:
+    return Side.SHORT if leg is Side.LONG else Side.LONG
