@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from .domain.plausible import Plausibility as Plausibility
     from .domain.position import Position as Position
     from .domain.position import PositionStatus as PositionStatus
+    from .domain.profit import Profit as Profit
+    from .domain.profit import profit as profit
     from .domain.request import MarketRequest as MarketRequest
     from .domain.sanity import Suspicion as Suspicion
     from .domain.sanity import SuspicionKind as SuspicionKind
@@ -134,6 +136,7 @@ _HOMES = {
     "domain.orders": ("Capabilities", "Report", "ReportState"),
     "domain.plausible": ("Plausibility",),
     "domain.position": ("Position", "PositionStatus"),
+    "domain.profit": ("Profit", "profit"),
     "domain.request": ("MarketRequest",),
     "domain.sanity": ("Suspicion", "SuspicionKind", "screened", "suspicions"),
     "domain.snapshot": ("MarketSnapshot",),

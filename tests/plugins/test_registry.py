@@ -21,6 +21,7 @@ from rebalancer import (
     MarketSnapshot,
     MissingExtraError,
     Needs,
+    Observer,
     PluginError,
     PositionStore,
     RebalancerError,
@@ -46,6 +47,20 @@ class Quiet(FundingSource):
 
     async def snapshot(self, request: object) -> MarketSnapshot:
         raise NotImplementedError
+
+
+class Noting(Observer):
+    """An observer that keeps the options it was made with."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.options = options
+
+    async def observe(self, report: object) -> None:
+        raise NotImplementedError
+
+
+def noting(**options: Any) -> Noting:
+    return Noting(options)
 
 
 def raising(error: BaseException) -> Callable[[], Any]:
@@ -75,7 +90,7 @@ def test_every_kind_has_a_catalogue_of_its_own(kind: Kind) -> None:
 
 def test_options_reach_the_factory() -> None:
     assert having(Kind.RULES, TimeLimit).create("it", reason="TOO_OLD") == TimeLimit(reason="TOO_OLD")
-    assert having(Kind.OBSERVERS, dict).create("it", name=1, self=2) == {"name": 1, "self": 2}
+    assert having(Kind.OBSERVERS, noting).create("it", name=1, self=2).options == {"name": 1, "self": 2}
 
 
 @pytest.mark.parametrize("made", [DivergenceFlip(), HeldFor(at_least="PT1H"), CombinedStrategy(DivergenceFlip())])  # type: ignore[arg-type]  # as a file has it
@@ -102,8 +117,8 @@ def test_an_executor_is_an_executor_and_a_store_a_position_store() -> None:
             having(kind, lambda other=other: other).create("it")
 
 
-def test_an_observer_may_be_anything() -> None:
-    assert having(Kind.OBSERVERS, lambda: 1).create("it") == 1
+def test_an_observer_is_an_observer() -> None:
+    assert isinstance(having(Kind.OBSERVERS, noting).create("it"), Observer)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +130,7 @@ def test_an_observer_may_be_anything() -> None:
         (Kind.SOURCES, DivergenceFlip()),
         (Kind.PRESETS, HeldFor(at_least="PT1H")),  # type: ignore[arg-type]  # as a file has it
         (Kind.STORES, None),
+        (Kind.OBSERVERS, print),
     ],
 )
 def test_what_is_made_wrong_is_refused_naming_the_distribution(kind: Kind, made: object) -> None:
@@ -245,7 +261,7 @@ def test_the_options_of_a_rule_are_its_parameters_whether_it_was_made_before_or_
 
 
 def test_a_factory_that_takes_any_option_checks_them_itself() -> None:
-    assert having(Kind.OBSERVERS, lambda **options: options).create("it", a=1) == {"a": 1}
+    assert having(Kind.OBSERVERS, noting).create("it", a=1).options == {"a": 1}
 
 
 def test_a_factory_that_can_not_say_its_options_is_called_with_them() -> None:
@@ -255,6 +271,6 @@ def test_a_factory_that_can_not_say_its_options_is_called_with_them() -> None:
             raise ValueError
 
         def __call__(self, **options: Any) -> Any:
-            return options
+            return noting(**options)
 
-    assert having(Kind.OBSERVERS, Silent()).create("it", a=1) == {"a": 1}
+    assert having(Kind.OBSERVERS, Silent()).create("it", a=1).options == {"a": 1}

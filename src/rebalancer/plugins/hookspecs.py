@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import pluggy
 
-from ..ports import Executor, FundingSource, PositionStore
+from ..ports import Executor, FundingSource, Observer, PositionStore
 from ..rules.base import Rule
 from ..rules.guard import Guard
 
@@ -77,8 +77,8 @@ def rebalancer_register_stores(register: Register[PositionStore]) -> None:
 
 
 @hookspec
-def rebalancer_register_observers(register: Register[Any]) -> None:
-    """Factories of observers, which are told what was decided and done."""
+def rebalancer_register_observers(register: Register[Observer]) -> None:
+    """Factories of observers, which are told of every tick."""
 
 
 @hookspec

@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 from pydantic import BaseModel
 
 from ..errors import InputError, PluginError, RebalancerError, suggestion
-from ..ports import Executor, FundingSource, PositionStore
+from ..ports import Executor, FundingSource, Observer, PositionStore
 from ..rules.base import Rule, is_rule
 from ..rules.combined import CombinedStrategy
 from ..rules.guard import Guard
@@ -103,7 +103,7 @@ class Registry:
         self.sources: Final[Catalogue[FundingSource]] = Catalogue(Kind.SOURCES, _source, registered)
         self.executors: Final[Catalogue[Executor]] = Catalogue(Kind.EXECUTORS, _executor, registered)
         self.stores: Final[Catalogue[PositionStore]] = Catalogue(Kind.STORES, _store, registered)
-        self.observers: Final[Catalogue[Any]] = Catalogue(Kind.OBSERVERS, _anything, registered)
+        self.observers: Final[Catalogue[Observer]] = Catalogue(Kind.OBSERVERS, _observer, registered)
         self.presets: Final[Catalogue[CombinedStrategy]] = Catalogue(Kind.PRESETS, _strategy, registered)
 
     def adding(self, registered: Sequence[Registered]) -> Registry:
@@ -135,12 +135,12 @@ def _store(made: object) -> PositionStore | None:
     return made if isinstance(made, PositionStore) else None
 
 
+def _observer(made: object) -> Observer | None:
+    return made if isinstance(made, Observer) else None
+
+
 def _strategy(made: object) -> CombinedStrategy | None:
     """A preset is a strategy; a single rule is made one."""
     if isinstance(made, CombinedStrategy):
         return made
     return CombinedStrategy(made) if is_rule(made) else None
-
-
-def _anything(made: object) -> Any:
-    return made
