@@ -125,6 +125,7 @@ class Closer:
                 can=self._desk.capabilities(market_of(position, leg).venue),
                 may_start=may_start,
                 unread_too=unread_too,
+                surplus=position.attention is not None,  # nothing else that is amiss lets a close begin
                 approval_life=self._limits.approval_life,
             )
             for leg, (read, shown) in seen.items()
@@ -187,12 +188,8 @@ class Closer:
         if await self._brake.switch() is Switch.KILL:
             raise Stopped("the kill switch is on: nothing is sent")
         now = self._desk.now()
-        timed = {"touched_at": now.wall, "deadline": now.wall + self._limits.order_deadline}
-        if step.do is Do.SEND:
-            timed |= {"sent_at": now.wall}
-            sent = case.last.then(IntentState.SENT, quantity=step.quantity, **timed)
-        else:
-            sent = case.last.then(IntentState.SENT, **timed)
+        first = {"quantity": step.quantity, "sent_at": now.wall, "deadline": now.wall + self._limits.order_deadline}
+        sent = case.last.then(IntentState.SENT, touched_at=now.wall, **(first if step.do is Do.SEND else {}))
         await self._keeper.commit(Batch(intents=(sent,)))
         self._evidence.touch(sent.market, now)
         case = case.after(sent, Touch(now.wall, now.steady))

@@ -73,7 +73,8 @@ class ClosingLeg:
     `recorded` is what the position records of it, `closes` its intents in order of their attempts (at least one).
     `touch` is when its orders were last touched. `may_start` is False if the close has not begun yet and another of
     its legs was not read. `unread_too` says that the leg may be traded though it was not read itself: that begins for
-    the sake of liquidation, or finishes a half-close. `approval_life` is how long a person's approval counts.
+    the sake of liquidation, or finishes a half-close. `surplus` says that more was seen on
+    the market than is recorded, which is not ours to trade. `approval_life` is how long a person's approval counts.
     """
 
     leg: Side
@@ -85,6 +86,7 @@ class ClosingLeg:
     can: Capabilities
     may_start: bool
     unread_too: bool
+    surplus: bool
     approval_life: timedelta
 
     @property
@@ -167,16 +169,23 @@ def _may_resend(case: ClosingLeg, report: Report, now: datetime) -> bool:
     if case.seen is Seen.UNREAD:
         quiet = case.touch is not None and case.read.began_after(case.touch, case.can.settle)
         return quiet and case.unread_too and case.can.reduce_only
-    fits = case.can.reduce_only or _covers(case)
+    fits = _fits(case)
     if case.can.dedupes_ids and report.state is ReportState.ABSENT:
         return fits
     return fits and case.touch is not None and case.read.later_than(case.touch, case.can.settle, case.can)
 
 
-def _covers(case: ClosingLeg) -> bool:
-    """Whether the leg is still as large as the order, so that it can not be turned round."""
+def _fits(case: ClosingLeg) -> bool:
+    """Whether the order, if it is sent again, can close nothing but what is left of the leg.
+
+    A reduce-only one closes at most what is there, so that must be ours; any other must not be larger than the leg.
+    """
     held, quantity = case.read.quantity, case.last.quantity
-    return held is not None and quantity is not None and held.copy_abs() >= quantity
+    if held is None or quantity is None:
+        return False
+    if case.can.reduce_only:
+        return not case.surplus and (quantity <= case.left or held.copy_abs() <= case.left)
+    return quantity <= min(case.left, held.copy_abs())
 
 
 def _quantity(case: ClosingLeg) -> Decimal:

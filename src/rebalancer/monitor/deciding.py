@@ -112,7 +112,7 @@ class Decider:
 
     async def recall(self, now: datetime) -> None:
         """Begin a term: what is remembered of decisions is what the store has."""
-        since = now - max(self._limits.mass_window, self._limits.record_every, self._limits.approval_life)
+        since = now - max(self._limits.mass_window, self._limits.record_every + self._limits.approval_life)
         decisions = await self._keeper.ask(lambda: self._keeper.store.decisions(since))
         self._exits.recall(decisions, self._liquidation)
         self.journal.recall(decisions)
@@ -122,11 +122,13 @@ class Decider:
         """Decide open positions, and begin what may begin. `reads` is empty if nobody reads legs."""
         looked = await self._look(positions, reads, outcomes)
         held = [one.position for one in looked]
+        turns = self.journal.turns([position.id for position in held])
+        if not held:
+            return
         await self._memory.recall(_markets(held), self._desk.now().wall)
         fetched = await self._fetcher.fetch(held, past=self._memory.past)
         outcomes.notices += of_data(fetched, held)
         snapshot = self._seen_by_rules(fetched.snapshot, reads, held)
-        turns = self.journal.turns([position.id for position in held])
         decisions = await self._bench.decide(held, snapshot, traced=turns)
         outcomes.notices += [Notice(AlarmKind.BENCHED, f"rule {name}", why) for name, why in self._bench.benched]
         decisions = tuple(
@@ -161,7 +163,12 @@ class Decider:
                 outcomes.ended.append(before.id)
                 why = "both legs are gone, and no order of ours explains it: it is closed"
                 outcomes.notices.append(Notice(AlarmKind.LEG_GONE, str(before.pair), why, before.id))
-        return [one for one in looked if one.position.status is PositionStatus.OPEN]
+        open_ = [one for one in looked if one.position.status is PositionStatus.OPEN]
+        for one in open_:
+            if one.amiss is not None:
+                kind = AlarmKind.UNEXPECTED_LEG if one.gone is None else AlarmKind.LEG_GONE
+                outcomes.notices.append(Notice(kind, str(one.position.pair), one.amiss, one.position.id))
+        return open_
 
     def _seen_by_rules(self, snapshot: MarketSnapshot, reads: Reads, positions: Iterable[Position]) -> MarketSnapshot:
         """The snapshot with what else the rules read: legs, and past observations."""
@@ -200,6 +207,7 @@ class Decider:
             if decision.action is not Action.HOLD:
                 spared = exempt(decision.record, self._liquidation)
                 exits[one.position.id] = Exit(one, decision, self._hindrance(one, decision, switch), spared)
+        self.journal.still({key: exit_.decision.action for key, exit_ in exits.items()})
         closing = [exit_ for exit_ in exits.values() if exit_.decision.action is Action.CLOSE]
         now = self._desk.now().wall
         guarded = self._exits.held(
@@ -295,7 +303,7 @@ class Decider:
             position,
             status=PositionStatus.PENDING_CLOSE,
             close_reason=decision.reason,
-            attention=exit_.looked.amiss,
+            attention=exit_.looked.amiss if exit_.looked.gone is None else None,  # its reason says it
             last_action_at=now,
             **gone,
         )

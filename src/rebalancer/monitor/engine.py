@@ -154,6 +154,10 @@ class Engine:
         living = await self.live()
         reads = await self.read(living)
         passed.notices += of_reads(reads)
+        for position in living:
+            if position.status is PositionStatus.OPENING:
+                why = "it is being opened, and this monitor opens nothing: a person has to look"
+                passed.notices.append(Notice(AlarmKind.STALLED, str(position.pair), why, position.id))
         closing = [position for position in living if position.status in _CLOSING]
         under_way = asyncio.ensure_future(self.closer.advance_all(closing, reads))
         try:

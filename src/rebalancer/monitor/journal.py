@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -41,6 +41,7 @@ class Journal:
         self._limits = limits
         self._last: dict[UUID, _Last] = {}
         self._turns: OrderedDict[UUID, None] = OrderedDict()
+        self._approved: dict[UUID, StoredDecision] = {}
 
     def turns(self, positions: Collection[UUID]) -> frozenset[UUID]:
         """The positions whose holds are looked at in this tick: new ones first, then who waited longest."""
@@ -78,9 +79,13 @@ class Journal:
 
     def approve(self, decision: StoredDecision) -> None:
         """A person let this one go."""
-        last = self._last.get(decision.record.position_id)
-        if last is not None and last.kept.id == decision.id:
-            self._last[decision.record.position_id] = last._replace(kept=decision)
+        self._approved[decision.record.position_id] = decision
+
+    def still(self, wanted: Mapping[UUID, Action]) -> None:
+        """These actions are wanted in this tick: an approval of another one has lapsed."""
+        self._approved = {
+            key: decision for key, decision in self._approved.items() if wanted.get(key) is decision.record.action
+        }
 
     def held(self, position_id: UUID) -> StoredDecision | None:
         """The exit that is held of a position, as it was kept last; None if its last decision was none."""
@@ -90,15 +95,16 @@ class Journal:
 
     def recall(self, decisions: Iterable[StoredDecision]) -> None:
         """Begin with what a store has, in order of time."""
-        self._last = {}
+        self._last, decisions = {}, tuple(decisions)
         self.kept(decisions)
+        self._approved = {one.record.position_id: one for one in decisions if one.approved_at is not None}
 
     def approved(self, position_id: UUID, action: Action, now: datetime) -> bool:
-        """Whether a person let the exit go that is held of a position: the same action, and not too long ago."""
-        kept = self.held(position_id)
-        if kept is None or kept.approved_at is None or kept.record.action is not action:
+        """Whether a person let an exit of a position go: the same action, and not too long ago."""
+        decision = self._approved.get(position_id)
+        if decision is None or decision.approved_at is None or decision.record.action is not action:
             return False
-        return timedelta(0) <= now - kept.approved_at <= self._limits.approval_life
+        return timedelta(0) <= now - decision.approved_at <= self._limits.approval_life
 
 
 def _gist(decision: RebalanceDecision, held: str | None) -> _Gist:

@@ -114,7 +114,7 @@ class Loop:
         if error is not None:
             failures = (*failures, Failure(what="the store", why=as_line(error)))
             notices.append(Notice(AlarmKind.STORE, "the store", as_line(error)))
-        alarms = self._alarms.raised(notices, as_of, keep=not decides) if self._leads or error else ()
+        alarms = self._alarms.raised(notices, as_of, keep=passed is None or not decides) if self._leads or error else ()
         self._closing = passed is not None and bool(passed.closing)
         self._again_at = None if passed is None else passed.again_at
         if passed is None:

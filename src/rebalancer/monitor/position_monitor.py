@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -32,6 +33,8 @@ from .instructions import HandClose
 from .legs import Looked, look
 from .limits import MonitorLimits
 from .loop import Loop
+
+_log = logging.getLogger("rebalancer.monitor")
 
 
 class PositionMonitor:
@@ -157,7 +160,10 @@ class PositionMonitor:
                 raise Conflict(f"{position.pair}: {why}")
             decision = HandClose(reason=reason).decision(looked.position, snapshot)
             begun = await self._engine.decider.begin(Exit(looked, decision, None, exempt=True))
-            return (await self._engine.closer.advance_all((begun,), reads))[0].position
+            progress, *_ = await self._engine.closer.advance_all((begun,), reads)
+            for why in progress.failures:
+                _log.warning("closing %s: %s", position.pair, why)
+            return progress.position
 
     async def approve(self, name: UUID | str) -> None:
         """Let go what waits for a person: a held exit by its decision's id, or a supervised order by its intent's key.
