@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,6 +14,7 @@ from ..domain.intents import Effect, Intent, IntentState, Side
 from ..domain.lifecycle import Step as Change
 from ..domain.lifecycle import Switch, changed, closing_legs, market_of, proved, recorded
 from ..domain.numbers import total
+from ..domain.orders import Report
 from ..domain.position import Position, PositionStatus
 from ..domain.tick import AlarmKind
 from ..errors import Stopped, StoreError
@@ -24,6 +26,7 @@ from .keeper import Keeper
 from .limits import MonitorLimits
 from .notice import Notice
 
+_log = logging.getLogger("rebalancer.monitor")
 CALLS_AT_ONCE = 8
 """Orders of one venue that are sent, found or cancelled at the same time."""
 _SENDS = (Do.PLAN, Do.SEND, Do.RESEND, Do.CANCEL)
@@ -195,6 +198,8 @@ class Closer:
         case = case.after(sent, Touch(now.wall, now.steady))
         self._keeper.check_for(self._limits.call_deadline)
         report = await self._desk.send(sent)
+        how = "sent" if step.do is Do.SEND else "sent again"
+        _log.info("%s: %s to %s %s", sent.market, how, sent.side, sent.quantity, extra={"order": _shown(sent, report)})
         ended = report.state.terminal
         case, _ = await self._learn(case, Asked(report))
         return case, Asked(report if ended else None, sent=True)  # what sending did not show is asked for next
@@ -244,6 +249,12 @@ class Closer:
         )
         await self._keeper.commit(Batch(positions=(after,)))
         progress.position = after
+        _log.info("%s is %s", after.pair, status, extra={"position": after.model_dump(mode="json")})
+
+
+def _shown(intent: Intent, report: Report) -> dict[str, object]:
+    """An order and what is known of it, for a log record."""
+    return {"intent": intent.model_dump(mode="json"), "report": report.model_dump(mode="json")}
 
 
 class _Lanes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,6 +38,7 @@ from .limits import MonitorLimits
 from .memory import Memory
 from .notice import Notice, of_data
 
+_log = logging.getLogger("rebalancer.monitor")
 SWITCH_WAITS = "a switch is recorded and not begun: this monitor does not open positions, and a switch is no mere close"
 DRY_RUN = "dry run: nothing is sent"
 NEVER_READ = "a leg was never read: it is not traded"
@@ -313,6 +315,8 @@ class Decider:
         await self._keeper.commit(batch)
         self.journal.kept(batch.decisions)
         self._exits.began(position.id, now, exempt=exit_.exempt)
+        told = {"position": after.model_dump(mode="json"), "decision": str(decision.id)}
+        _log.info("%s is to be closed: %s", position.pair, decision.reason, extra=told)
         return after
 
 

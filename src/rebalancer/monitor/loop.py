@@ -138,6 +138,7 @@ class Loop:
             *map(len, (report.decisions, report.begun, report.ended, report.closing, report.skipped)),
             *map(len, (report.failures, report.alarms)),
             took / SECOND,
+            extra={"tick": {"as_of": as_of.isoformat(), "switch": report.switch, "seconds": took / SECOND}},
         )
         return report
 
