@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
 
-demo: $(VENV)/.cli ## decide and replay on a sample, offline
+demo: $(VENV)/.cli ## decide, replay, and watch positions on fake venues, offline
 	$(BIN)/rebalancer demo
 
 test: $(VENV)/.dev ## run the tests (ARGS="-k flip" passes options on)

@@ -25,16 +25,6 @@ from rebalancer.testing import a_position, a_quote, a_snapshot, sample_history
 
 PRESETS = PluginManager().registry.presets
 
-SEVEN = (
-    "PROFIT_EROSION",
-    "DIVERGENCE_FLIPPED",
-    "BETTER_OPPORTUNITY",
-    "TIME_LIMIT",
-    "PRE_FUNDING_EXIT",
-    "OI_IMBALANCE",
-    "WEEKLY_REBALANCE",
-)
-
 
 @pytest.fixture(autouse=True)
 def _eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,24 +106,6 @@ def test_without_a_command_the_commands_are_listed() -> None:
 @pytest.mark.parametrize("command", ["demo", "presets", "decide", "replay"])
 def test_every_command_has_help(command: str) -> None:
     assert "Usage: " in printed(command, "--help")
-
-
-# rebalancer demo
-
-
-def test_the_demo_explains_a_decision_of_each_of_the_seven_strategies_and_replays() -> None:
-    text = printed("demo")
-    for reason in SEVEN:
-        assert reason in text
-    for name in PRESETS:
-        assert f"\n {name} " in text
-    assert wide(text) == []
-
-
-def test_the_demo_is_the_same_in_every_process() -> None:
-    finished = process("-m", "rebalancer", "demo")
-    assert (finished.returncode, finished.stderr) == (0, "")
-    assert finished.stdout == printed("demo")
 
 
 # rebalancer presets

@@ -27,6 +27,19 @@ def test_what_is_computed_of_a_stored_decision_does_not_make_it_another_one() ->
     assert StoredDecision.model_validate_json(read.model_dump_json()) == fresh
 
 
+def test_a_stored_decision_is_read_from_the_text_whose_id_it_has() -> None:
+    read = StoredDecision.read(RECORD.model_dump_json(), held="it waits", approved_at=AS_OF)
+    assert read == StoredDecision(record=RECORD, held="it waits", approved_at=AS_OF)
+    assert read.id == RECORD.id
+
+    written_otherwise = StoredDecision.read(f" {RECORD.model_dump_json()}", held=None, approved_at=None)
+    assert written_otherwise.record == RECORD
+    assert written_otherwise.id != RECORD.id
+
+    with pytest.raises(InputError):
+        StoredDecision.read("{}", held=None, approved_at=None)
+
+
 def test_a_lease_is_held_until_just_before_its_end() -> None:
     lease = Lease(holder="desk-1", epoch=1, until=AS_OF)
     assert lease.held_at(AS_OF - timedelta(microseconds=1))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from itertools import permutations
+from random import Random
 from typing import Any
 
 import pytest
 
 from rebalancer import Freshness, Missing, Opportunity, Quote
 from rebalancer.domain.book import NEVER, Book, Leg, PairReading, rank
+from rebalancer.domain.funding import RateKind
 from rebalancer.domain.names import Market, Pair
 from rebalancer.testing import AS_OF, a_quote, a_rate, a_snapshot, an_opportunity
 
@@ -321,6 +324,39 @@ class TestABook:
             (-BP, Pair("BTC", "c", "a")),
             (-2 * BP, Pair("BTC", "b", "a")),
         )
+
+    @pytest.mark.parametrize("seed", range(40))
+    def test_gives_the_same_candidates_best_first_one_by_one(self, seed: int) -> None:
+        chance = Random(seed)
+        quotes = [
+            seen(
+                chance.choice((0, 60, 115)) * SECOND,
+                venue,
+                rate=a_rate(Decimal(chance.randrange(-2, 3)).scaleb(-4)),
+                kind=chance.choice(list(RateKind)),
+            )
+            for venue in "abcdefg"[: chance.randrange(8)]
+        ]
+        chance.shuffle(quotes)
+        freshness = Freshness(max_skew=chance.choice((50, 200)) * SECOND)
+        book = a_snapshot(*quotes, a_quote("z", symbol="ETH"), freshness=freshness).book
+        ranked = book.ranked("BTC")
+        assert tuple(book.best_first("BTC")) == ranked
+        assert tuple(book.best_first("BTC")) == ranked
+        widest = book.widest("BTC")
+        assert all(widest is not None and divergence <= widest for divergence, _ in ranked)
+
+    @pytest.mark.parametrize("symbol", ["BTC", None])
+    def test_gives_listed_pairs_best_first_too(self, symbol: str | None) -> None:
+        listed = an_opportunity(long_dex="c", short_dex="z", long_rate=0, short_rate="0.0002")
+        book = a_book(a_quote("b", 0), a_quote("y", "0.0001"), opportunities=(listed,))
+        assert tuple(book.best_first(symbol)) == book.ranked(symbol)
+        assert book.widest(symbol) == 2 * BP
+
+    @pytest.mark.parametrize("symbol", ["BTC", None])
+    def test_knows_no_widest_divergence_without_a_quote(self, symbol: str | None) -> None:
+        assert a_book().widest(symbol) is None
+        assert tuple(a_book().best_first(symbol)) == ()
 
     def test_ranks_ties_by_symbol_long_and_short(self) -> None:
         in_order = [

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -44,7 +47,7 @@ class Rates(FundingSource):
 
     def __init__(self, clock: ManualClock) -> None:
         self._clock = clock
-        self.of: dict[str | Market, str | None] = dict(HOLDS)
+        self.of: dict[str | Market, str | None] = dict(HOLDS.items())
         self.down = False
         self.asked = 0
 
@@ -178,3 +181,21 @@ def a_world() -> Callable[..., World]:
 def world() -> World:
     """The usual world: BTC on lighter and grvt, everything works."""
     return World()
+
+
+@pytest.fixture(scope="session")
+def naive() -> ModuleType:
+    """The module `naive.py`: a careless bot, and `without(defence, ...)`, the engine without its defences."""
+    spec = spec_from_file_location("naive", Path(__file__).with_name("naive.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def without(naive: ModuleType) -> Callable[..., Any]:
+    """A context in which some defences are not there, by their names."""
+    found: Callable[..., Any] = naive.without
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, TextIO
@@ -21,8 +22,7 @@ from ..errors import InputError
 from ..history.table import FundingHistory
 from ..replay import Trade
 from ..replay import replay as run_replay
-from . import demo as demonstration
-from . import market, plugins, render
+from . import control, live, market, plugins, positions, render, status
 from .common import (
     PluginNames,
     PresetName,
@@ -62,7 +62,9 @@ def common(
 
 @app.command()
 def demo() -> None:
-    """Explain one decision of each rule, then replay a sample history. Offline, in seconds."""
+    """Explain a decision of each rule, replay a sample history, and watch positions on fake venues. Offline."""
+    from . import demo as demonstration  # only this command needs the fake venues
+
     with clear_errors():
         demonstration.run(console())
 
@@ -147,8 +149,23 @@ def replay(
             render.report(console(), report, title=f"{preset} on {history.name}")
 
 
-for _command in (market.rates, market.opportunities, market.check):
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    market.rates,
+    market.opportunities,
+    market.check,
+    live.monitor,
+    status.status,
+    control.close,
+    control.approve,
+    control.explain,
+    control.kill,
+    control.pause,
+    control.resume,
+    control.flatten,
+)
+for _command in _COMMANDS:
     app.command()(_command)
+app.add_typer(positions.app)
 app.add_typer(plugins.app)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from errno import EPIPE
 from functools import cache
@@ -16,7 +16,9 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
+from ..adapters.http.answer import read_json
 from ..domain.names import split_names
+from ..domain.position import Position
 from ..errors import InputError, PluginError, RebalancerError
 from ..plugins import PluginManager, PluginStatus, Registry
 
@@ -98,6 +100,16 @@ def console() -> Console:
     return Console(highlight=False, emoji=False)
 
 
+def answers() -> Console:
+    """The same, whatever standard output becomes later: for what is printed while a plugin's code may run."""
+    return Console(file=sys.stdout, highlight=False, emoji=False)
+
+
+def say(what: str) -> None:
+    """One line on standard error, while a command goes on."""
+    Console(stderr=True, highlight=False, emoji=False).print(Text(what), soft_wrap=True)
+
+
 def names(listed: str | None, read: Callable[[str], str], *, option: str) -> list[str] | None:
     """The names of a list such as `A,B`, each as `read` has it; None without a list. An empty one is a mistake."""
     if listed is None:
@@ -107,6 +119,40 @@ def names(listed: str | None, read: Callable[[str], str], *, option: str) -> lis
         raise InputError(f"{option} needs at least one name, such as A,B")
     with speaking_of(option):
         return [read(name) for name in found]
+
+
+def pairs(
+    listed: Sequence[str] | None, option: str, *, such_as: str, given: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The values of an option such as `-o KEY=VALUE` that may be given again, with what was `given` elsewhere."""
+    found = dict(given or {})
+    for pair in listed or ():
+        key, equals, value = pair.partition("=")
+        if not (key and equals):
+            raise InputError(f"{option} takes KEY=VALUE, such as {such_as}")
+        if key in found:
+            raise InputError(f"the option {key} is given twice")
+        found[key] = value
+    return found
+
+
+def read_positions(path: Path) -> list[Position]:
+    """The positions in a file: one, or a list of them."""
+    text = read_bytes(path)
+    try:
+        read = read_json(text)
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON: {error}") from error
+    if not isinstance(read, list):
+        return [_position(read, str(path))]
+    if not read:
+        raise InputError(f"{path} has no positions")
+    return [_position(row, f"{path}, position {place}") for place, row in enumerate(read, start=1)]
+
+
+def _position(read: object, where: str) -> Position:
+    with speaking_of(where):
+        return Position.model_validate(read)
 
 
 def read_bytes(path: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""The demonstration: one decision of each rule, explained, then a replay of a sample history."""
+"""The demonstration: one decision of each rule, explained, a replay of a sample history, and a monitor at work."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from ..rules.open_interest_imbalance import OpenInterestImbalance
 from ..rules.profit_erosion import ProfitErosion
 from ..rules.time_limit import TimeLimit
 from ..testing import AS_OF, a_position, a_quote, a_snapshot, sample_history
+from . import demo_live
 from .common import own_names
 from .render import LITERAL, UNITS, bps, table
 
@@ -30,7 +31,14 @@ LEG_BPS = 2
 
 
 def run(console: Console) -> None:
-    """Everything, in a few seconds and without a network."""
+    """Everything, in less than half a minute and without a network. Raises typer.Exit if the monitor goes wrong."""
+    offline(console)
+    demo_live.run(console)
+    console.print("\nNext: rebalancer replay HISTORY.csv.gz --preset conservative")
+
+
+def offline(console: Console) -> None:
+    """The decisions and the replays, in a few seconds."""
     console.print(Text("Seven strategies, one decision each", style="bold"))
     console.print("The position: long BTC on lighter, short on grvt, opened at 2 bp per 8 h.\n")
     for story, decision in decisions():
@@ -85,4 +93,4 @@ def _replays(console: Console) -> None:
         figures.add_row(name, f"{found.trades:,}", bps(found.funding_bps), bps(-found.cost_bps), net, through)
     console.print(figures)
     console.print(LITERAL, soft_wrap=True)
-    console.print("\nNext: rebalancer replay HISTORY.csv.gz --preset conservative")
+    console.print()

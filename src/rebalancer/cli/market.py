@@ -11,7 +11,6 @@ from typing import Annotated, TypeVar
 import typer
 
 from ..adapters.clock import SystemClock
-from ..adapters.http.answer import read_json
 from ..domain.model import Value
 from ..domain.names import read_symbol, read_venue
 from ..domain.needs import Needs
@@ -20,7 +19,6 @@ from ..domain.position import Position
 from ..domain.request import MarketRequest
 from ..domain.sanity import REFUSED, screened, suspicions
 from ..domain.snapshot import MarketSnapshot
-from ..errors import InputError
 from ..monitor import Fetched, Fetcher, ask
 from ..ports import FundingSource
 from ..rules.base import param
@@ -34,7 +32,8 @@ from .common import (
     console,
     names,
     own_names,
-    read_bytes,
+    pairs,
+    read_positions,
     registry,
     say_error,
     say_warning,
@@ -123,7 +122,7 @@ def check(
 ) -> None:
     """Fetch once, decide each position, and explain. Nothing is stored and nothing is traded."""
     with clear_errors():
-        held = _positions(positions)
+        held = read_positions(positions)
         only = names(venues, read_venue, option="--venues")
         with aside():
             strategy = registry(plugin).presets.create(preset)
@@ -155,14 +154,7 @@ def _with(
     use: Callable[[FundingSource], Awaitable[T]],
 ) -> T:
     """What `use` makes of the source of that name, which is closed then."""
-    given = {} if url is None else {"url": url}
-    for pair in options or ():
-        key, equals, value = pair.partition("=")
-        if not (key and equals):
-            raise InputError("--option takes KEY=VALUE, such as row_zone=Asia/Shanghai")
-        if key in given:
-            raise InputError(f"the option {key} is given twice")
-        given[key] = value
+    given = source_options(url, options)
 
     async def used() -> T:
         async with registry(allow).sources.create(name, **given) as source:
@@ -170,6 +162,11 @@ def _with(
 
     with aside():
         return asyncio.run(used())
+
+
+def source_options(url: str | None, options: Sequence[str] | None) -> dict[str, str]:
+    """The options of a source, by name."""
+    return pairs(options, "--option", such_as="row_zone=Asia/Shanghai", given={} if url is None else {"url": url})
 
 
 def _everything(symbols: str | None, venues: str | None, needs: Needs) -> MarketRequest:
@@ -189,21 +186,3 @@ def _looked_at(snapshot: MarketSnapshot) -> MarketSnapshot:
     for suspicion in found:
         say_warning(str(suspicion))
     return screened(snapshot, found)
-
-
-def _positions(path: Path) -> list[Position]:
-    text = read_bytes(path)
-    try:
-        read = read_json(text)
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON: {error}") from error
-    if not isinstance(read, list):
-        return [_position(read, str(path))]
-    if not read:
-        raise InputError(f"{path} has no positions")
-    return [_position(row, f"{path}, position {place}") for place, row in enumerate(read, start=1)]
-
-
-def _position(read: object, where: str) -> Position:
-    with speaking_of(where):
-        return Position.model_validate(read)

@@ -36,7 +36,7 @@ def rates(console: Console, snapshot: MarketSnapshot, asked: MarketRequest) -> N
         rows.add_row(
             quote.symbol,
             quote.venue,
-            _bps(quote.rate.steps),
+            bps(quote.rate.steps),
             _per_year(quote.rate.steps),
             span(quote.pays_seconds) if quote.pays_seconds else "always",
             _until(snapshot, quote),
@@ -61,7 +61,7 @@ def opportunities(console: Console, snapshot: MarketSnapshot, asked: MarketReque
             one.symbol,
             one.long_dex,
             one.short_dex,
-            _bps(one.steps),
+            bps(one.steps),
             _per_year(one.steps),
             _smaller(legs),
             _age(snapshot, min(legs, key=lambda leg: leg.observed_epoch)),
@@ -95,7 +95,7 @@ def _fits(console: Console, rows: Table, *, names: int, spans: int) -> bool:
     return True
 
 
-def _blocks(rows: Table) -> Iterator[Text]:
+def blocks(rows: Table) -> Iterator[Text]:
     """The rows for a narrow terminal: a line for each figure, so that no digit is lost."""
     for cells in zip(*(column.cells for column in rows.columns), strict=True):
         for column, cell in zip(rows.columns, cells, strict=True):
@@ -110,7 +110,7 @@ def _print(
     if _fits(console, rows, names=names, spans=spans):
         console.print(rows)
     else:
-        for line in _blocks(rows):
+        for line in blocks(rows):
             console.print(line, soft_wrap=True)
     if not rows.row_count:
         console.print(f"There is none among {len(snapshot.quotes)} rates.", soft_wrap=True)
@@ -143,7 +143,8 @@ def _is_due(gap: Missing, asked: MarketRequest) -> bool:
     return gap.venue in (asked.venues or ()) or gap.symbol in (asked.symbols or ()) or gap.venue is gap.symbol is None
 
 
-def _bps(steps: int) -> Text:
+def bps(steps: int) -> Text:
+    """A rate or a divergence in basis points; red below zero."""
     return Text(f"{from_grid(steps, FRACTION_PLACES - 4):,.2f}", style="red" if steps < 0 else "")
 
 

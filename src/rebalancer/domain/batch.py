@@ -57,6 +57,14 @@ class StoredDecision(Value):
     held: Line | None = None
     approved_at: Moment | None = None
 
+    @classmethod
+    def read(cls, record_json: str, *, held: str | None, approved_at: datetime | None) -> StoredDecision:
+        """What was kept as this text, whose id it has. Raises InputError if the text is no record."""
+        record = DecisionRecord.model_validate_json(record_json)
+        kept = cls(record=record, held=held, approved_at=approved_at)
+        kept.__dict__["record_json"] = record_json
+        return kept
+
     @cached_property
     def record_json(self) -> str:
         """The record's canonical JSON."""

@@ -6,6 +6,7 @@ A `Book` is made once per snapshot and fills itself as it is asked; every number
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from heapq import heappop, heappush
 from itertools import permutations
 from operator import itemgetter
 
@@ -22,6 +23,10 @@ NEVER = 1 << 40
 
 Candidate = tuple[int, Pair]
 """A pair that could be held, behind its divergence per 8 h in grid steps."""
+
+
+_Seen = tuple[int, str, Quote | None]
+"""A rate per 8 h in grid steps, on which venue, and the quote that says so."""
 
 
 def rank(candidate: Candidate) -> tuple[int, Pair]:
@@ -73,11 +78,13 @@ class Leg:
     @property
     def settles_in(self) -> int | None:
         """Seconds to the next settlement, NEVER where funding is continuous. A stale quote's schedule still holds."""
-        if self.quote is None or self.refusal == _FUTURE:
+        quote = self.quote
+        if quote is None or self.refusal == _FUTURE:
             return None
-        if self.quote.pays_seconds == 0:
+        if quote.pays_seconds == 0:
             return NEVER
-        return self._until if self._until is not None and 0 <= self._until <= self.quote.pays_seconds else None
+        until = self._until
+        return until if until is not None and 0 <= until <= quote.pays_seconds else None
 
     @property
     def too_far_ahead(self) -> int | None:
@@ -107,29 +114,38 @@ _STALE = "the quote is older than its limit"
 class PairReading:
     """A directed pair on the grid: the values that rules read, each None where unknown."""
 
-    __slots__ = (
-        "both_scheduled",
-        "divergence",
-        "long",
-        "long_open_interest",
-        "net_payment",
-        "settles_in",
-        "short",
-        "short_open_interest",
-        "skewed",
-    )
+    __slots__ = ("divergence", "long", "short", "skewed")
 
     def __init__(self, long: Leg, short: Leg, *, max_skew: int) -> None:
         self.long = long
         self.short = short
         self.skewed = skewed(long.quote, short.quote, max_skew)
         self.divergence = _divergence(long, short, skewed=self.skewed)
-        long_in, short_in = long.settles_in, short.settles_in
-        self.settles_in = _earlier(long_in, short_in)
-        self.both_scheduled = int(long_in is not None and short_in is not None)
-        self.net_payment = _net_payment(long, short, long_in, short_in)
-        self.long_open_interest = long.open_interest
-        self.short_open_interest = short.open_interest
+
+    @property
+    def settles_in(self) -> int | None:
+        """Seconds to the settlement of the leg that settles earlier, of those whose schedule is known."""
+        return _earlier(self.long.settles_in, self.short.settles_in)
+
+    @property
+    def both_scheduled(self) -> int:
+        """1 if both legs' schedules are known, else 0."""
+        return int(self.long.settles_in is not None and self.short.settles_in is not None)
+
+    @property
+    def net_payment(self) -> int | None:
+        """What the position receives at its next settlement."""
+        return _net_payment(self.long, self.short, self.long.settles_in, self.short.settles_in)
+
+    @property
+    def long_open_interest(self) -> int | None:
+        """The open interest of the long leg's market."""
+        return self.long.open_interest
+
+    @property
+    def short_open_interest(self) -> int | None:
+        """The open interest of the short leg's market."""
+        return self.short.open_interest
 
 
 def skewed(long: Quote | None, short: Quote | None, max_skew: int) -> bool:
@@ -164,6 +180,11 @@ def _net_payment(long: Leg, short: Leg, long_in: int | None, short_in: int | Non
     return received - paid
 
 
+def _step(long: _Seen, short: _Seen, at: int, by: int) -> tuple[int, str, str, int, int]:
+    """A candidate as `rank` sorts it, and the places of its legs."""
+    return -divergence(long[0], short[0]), long[1], short[1], at, by
+
+
 class Book(dict[Pair, PairReading]):
     """`book[pair]` is the pair's reading, made when first asked for."""
 
@@ -188,6 +209,7 @@ class Book(dict[Pair, PairReading]):
         for market in quotes:
             self._symbols.setdefault(market.symbol, []).append(market)
         self._ranked: dict[str | None, tuple[Candidate, ...]] = {}
+        self._ordered: dict[str, tuple[list[_Seen], list[_Seen]]] = {}
 
     def __missing__(self, pair: Pair) -> PairReading:
         reading = self[pair] = PairReading(self.leg(pair.long), self.leg(pair.short), max_skew=self._max_skew)
@@ -216,11 +238,53 @@ class Book(dict[Pair, PairReading]):
             ranked = self._ranked[symbol] = tuple(candidates)
         return ranked
 
+    def widest(self, symbol: str | None) -> int | None:
+        """A divergence that no candidate of `symbol` (None: of any) exceeds; None if there is none at all."""
+        if symbol is None or self._listed:
+            ranked = self.ranked(symbol)
+            return ranked[0][0] if ranked else None
+        longs, shorts = self._in_order(symbol)
+        return divergence(longs[0][0], shorts[0][0]) if longs else None
+
+    def best_first(self, symbol: str | None) -> Iterable[Candidate]:
+        """The same as `ranked`, for who looks at the first few only: each candidate is made when it is asked for."""
+        return self.ranked(symbol) if symbol is None or self._listed else self._from_the_top(symbol)
+
+    def _from_the_top(self, name: str) -> Iterator[Candidate]:
+        """The candidates that follow from the quotes of a symbol, in the order of `rank`.
+
+        In both orders every step down makes a candidate that ranks later: of those that were not looked at yet, the
+        first one is always among the next steps.
+        """
+        longs, shorts = self._in_order(name)
+        steps = [_step(longs[0], shorts[0], 0, 0)] if longs else []
+        while steps:
+            before, long, short, at, by = heappop(steps)
+            if long != short and not skewed(longs[at][2], shorts[by][2], self._max_skew):
+                yield -before, _new(Pair, (name, long, short))
+            if by + 1 < len(shorts):
+                heappush(steps, _step(longs[at], shorts[by + 1], at, by + 1))
+            if by == 0 and at + 1 < len(longs):
+                heappush(steps, _step(longs[at + 1], shorts[0], at + 1, 0))
+
+    def _in_order(self, name: str) -> tuple[list[_Seen], list[_Seen]]:
+        """The known rates of a symbol, ties by venue: the lowest first, to be long, and the highest, to be short."""
+        ordered = self._ordered.get(name)
+        if ordered is None:
+            known = self._known(name)  # in order of their venues, which sorting keeps
+            longs, shorts = sorted(known, key=itemgetter(0)), sorted(known, key=itemgetter(0), reverse=True)
+            ordered = self._ordered[name] = longs, shorts
+        return ordered
+
+    def _known(self, name: str) -> list[_Seen]:
+        """The legs of a symbol whose rates are known, in order of their venues."""
+        legs = [self.leg(market) for market in sorted(self._symbols.get(name, ()))]
+        return [(leg.rate, leg.market.venue, leg.quote) for leg in legs if leg.rate is not None]
+
     def _quoted(self, symbol: str | None) -> Iterator[Candidate]:
         """The candidates that follow from the quotes, in order of (symbol, long, short)."""
         for name in sorted(self._symbols) if symbol is None else (symbol,):
-            legs = [self.leg(market) for market in sorted(self._symbols.get(name, ()))]
-            known = [(leg.rate, leg.market.venue, leg.quote) for leg in legs if leg.rate is not None]
+            known = self._known(name)
             for (long_rate, long, long_quote), (short_rate, short, short_quote) in permutations(known, 2):
                 if not skewed(long_quote, short_quote, self._max_skew):
                     yield divergence(long_rate, short_rate), _new(Pair, (name, long, short))

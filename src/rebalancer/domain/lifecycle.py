@@ -335,7 +335,7 @@ def _material(before: Position, after: Position) -> bool:
 
 def market_of(position: Position, leg: Side) -> Market:
     """The market of a leg."""
-    return position.pair.long if leg is Side.LONG else position.pair.short
+    return position.markets[leg is Side.SHORT]
 
 
 def _amount(quantity: Decimal | None) -> Fraction:

@@ -54,6 +54,11 @@ class Plausibility(Value):
         return to_grid(self.jump_above, FRACTION_PLACES)
 
     @cached_property
+    def usual_steps(self) -> int:
+        """A size up to which every rate is believed."""
+        return min(self.never_beyond, self.jump_above_steps)
+
+    @cached_property
     def _jump(self) -> int:
         return to_grid(self.jump, RATIO_PLACES)
 
@@ -63,12 +68,21 @@ class Plausibility(Value):
 
 
 class Rates:
-    """The rates of a snapshot, and what is believed of them. `earlier` is each market's rate before the present one."""
+    """The rates of a snapshot, and what is believed of them, given what was seen in the `past`."""
 
     def __init__(self, snapshot: MarketSnapshot, past: Iterable[Quote], limits: Plausibility) -> None:
         self._snapshot = snapshot
         self._limits = limits
-        self.earlier = _earlier(snapshot, past)
+        self._past = past
+
+    @cached_property
+    def earlier(self) -> dict[Market, int]:
+        """Each market's rate before the present one."""
+        return _earlier(self._snapshot, self._past)
+
+    def usual(self, rate: int) -> bool:
+        """Whether `rate` is so small that it is within all limits and no jump, on whatever market: most are."""
+        return abs(rate) <= self._limits.usual_steps
 
     def exceeded(self, market: Market, rate: int) -> int | None:
         """The limit for exceeding which `rate` is refused; None if it is believed.

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from ..errors import InputError
 from .funding import divergence
 from .model import DERIVED, Value
-from .names import Line, Pair, ReasonCode, Symbol, Venue
+from .names import Line, Market, Pair, ReasonCode, Symbol, Venue
 from .numbers import (
     FRACTION_PLACES,
     UNKNOWN,
@@ -103,6 +103,11 @@ class Position(Value):
     def pair(self) -> Pair:
         """The directed pair that is held."""
         return Pair(self.symbol, self.long_dex, self.short_dex)
+
+    @cached_property
+    def markets(self) -> tuple[Market, Market]:
+        """Where its long leg is, and where its short one."""
+        return self.pair.long, self.pair.short
 
     @cached_property
     def entry_steps(self) -> int:

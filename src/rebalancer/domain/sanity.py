@@ -72,9 +72,15 @@ def suspicions(
     among them. The snapshot's own observations count as well.
     """
     rates = Rates(snapshot, past, limits)
-    of_quotes = ((_untimely(snapshot, quote), _of_quote(rates, limits, quote)) for quote in snapshot.quotes)
+    found: list[Suspicion] = []
+    for quote in snapshot.quotes:
+        refusal = snapshot.book.leg(quote.market).refusal
+        if refusal is not None:
+            found.append(_untimely(snapshot, quote, refusal))
+        if not rates.usual(quote.rate.steps):
+            found.extend(_of_quote(rates, limits, quote))
     of_listed = (_of_listed(rates, limits, listed) for listed in snapshot.opportunities)
-    return (*chain.from_iterable(chain(*of_quotes, of_listed)), *_skewed(snapshot.book, snapshot.freshness, pairs))
+    return (*found, *chain.from_iterable(of_listed), *_skewed(snapshot.book, snapshot.freshness, pairs))
 
 
 def screened(snapshot: MarketSnapshot, found: Iterable[Suspicion]) -> MarketSnapshot:
@@ -113,17 +119,14 @@ def _place(one: Quote | Opportunity) -> tuple[str, tuple[str, ...]]:
     return one.symbol, (one.venue,) if isinstance(one, Quote) else (one.long_dex, one.short_dex)
 
 
-def _untimely(snapshot: MarketSnapshot, quote: Quote) -> Iterator[Suspicion]:
-    """A quote that is too old, or from the future, by the snapshot's own limits."""
-    leg = snapshot.book.leg(quote.market)
-    if leg.refusal is not None:
-        age = snapshot.now - quote.observed_epoch
-        if age < 0:
-            fact = Fact("ahead_seconds", -age, limit=snapshot.freshness.future_seconds)
-            yield _about(SuspicionKind.FUTURE, quote.market, leg.refusal, fact)
-        else:
-            fact = Fact("age_seconds", age, limit=snapshot.freshness.limit(quote))
-            yield _about(SuspicionKind.STALE, quote.market, leg.refusal, fact)
+def _untimely(snapshot: MarketSnapshot, quote: Quote, refusal: str) -> Suspicion:
+    """A quote that is refused as too old, or from the future, by the snapshot's own limits."""
+    age = snapshot.now - quote.observed_epoch
+    if age < 0:
+        fact = Fact("ahead_seconds", -age, limit=snapshot.freshness.future_seconds)
+        return _about(SuspicionKind.FUTURE, quote.market, refusal, fact)
+    fact = Fact("age_seconds", age, limit=snapshot.freshness.limit(quote))
+    return _about(SuspicionKind.STALE, quote.market, refusal, fact)
 
 
 def _skewed(book: Book, freshness: Freshness, pairs: Iterable[Pair]) -> Iterator[Suspicion]:

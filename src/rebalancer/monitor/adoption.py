@@ -18,8 +18,8 @@ _NEVER_READ = "a leg was not read yet: nothing is traded until both are"
 _LEGS = {Side.LONG: ("long_quantity", "long_entry_price"), Side.SHORT: ("short_quantity", "short_entry_price")}
 
 
-def adopted(position: Position, states: Mapping[Market, LegState]) -> Position:
-    """A position as it is taken over, with what is known of its legs.
+def adopted(position: Position, states: Mapping[Market, LegState], *, trades: bool = True) -> Position:
+    """A position as it is taken over, with what is known of its legs. Unless it `trades`, they need not be known.
 
     What the host says of a quantity counts as far as the venue shows at least as much. Raises InputError for a position
     that is not simply open, or if a leg that was read is not there or on the wrong side.
@@ -39,7 +39,7 @@ def adopted(position: Position, states: Mapping[Market, LegState]) -> Position:
         fields[quantity] = tokens if said is None else min(said, tokens)
         if getattr(position, price) is None:
             fields[price] = state.entry_price
-    if any(market_of(position, leg) not in states or not _known(states, position, leg) for leg in Side):
+    if trades and any(market_of(position, leg) not in states or not _known(states, position, leg) for leg in Side):
         fields["attention"] = _NEVER_READ
     return position.model_copy(update=fields) if fields else position
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
+from ..domain.names import as_line
 from ..domain.tick import Alarm, AlarmKind, AlarmLevel
 from .notice import Notice
 
@@ -35,7 +36,8 @@ class Alarms:
             key = notice.kind, notice.about
             before = self._lasting.get(key)
             since = now if before is None else min(before.since, now)
-            alarm = Alarm(**notice._asdict(), since=since, level=_level(now - since))
+            said = {"about": as_line(notice.about), "why": as_line(notice.why)}
+            alarm = Alarm(**{**notice._asdict(), **said}, since=since, level=_level(now - since))
             lasting[key] = alarm
             if before is None or before.level is not alarm.level or now - self._logged[key] >= AGAIN:
                 self._logged[key] = now

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Collection, Sequence
+from copy import copy
 from datetime import timedelta
 from time import monotonic
 from typing import Any
@@ -32,23 +33,17 @@ class Watched:
     def __init__(self, rule: Rule, *, benched: str | None = None) -> None:
         self.rule = rule
         self.function = getattr(rule, "function", type(rule))  # whom a failure is said of
+        self.name: str = rule.name  # asked once: only `evaluate` is watched
+        self.needs: Needs = rule.needs
+        self.reason: Any = getattr(rule, "reason", None)
         self.since: float | None = None
         self.benched = benched
 
-    @property
-    def name(self) -> str:
-        """The rule's."""
-        return self.rule.name
-
-    @property
-    def needs(self) -> Needs:
-        """The rule's."""
-        return self.rule.needs
-
-    @property
-    def reason(self) -> Any:
-        """The rule's own code, if it has one."""
-        return getattr(self.rule, "reason", None)
+    def again(self) -> Watched:
+        """The same for another thread."""
+        fresh = copy(self)
+        fresh.since = None
+        return fresh
 
     def evaluate(self, ctx: RuleContext, /) -> Verdict:
         """The rule's answer; that it failed, once it is benched."""
@@ -109,9 +104,9 @@ class Bench:
             await asyncio.wait((done,), timeout=_LOOK)
             if done.done():
                 return done.result()
-            for place, rule in enumerate(self._rules):
-                if isinstance(rule, Watched) and self._late(rule):
-                    self._sit_out(place, rule)
+            for rule in self._watched:
+                if self._late(rule):
+                    self._sit_out(rule)
                     done.cancel()
                     return None
 
@@ -119,10 +114,12 @@ class Bench:
         since = rule.since
         return since is not None and monotonic() - since > self._deadline
 
-    def _sit_out(self, place: int, rule: Watched) -> None:
-        """Bench a rule. The thread that is stuck keeps the old wrapper, so that it can not be heard any more."""
-        why = f"it did not return within {self._deadline:g} s and is not asked any more"
-        self._rules[place] = Watched(rule.rule, benched=why)
+    def _sit_out(self, late: Watched) -> None:
+        """Bench a rule. The thread that is stuck keeps the old wrappers, none of which asks its rule any more."""
+        late.benched = f"it did not return within {self._deadline:g} s and is not asked any more"
+        self._rules = [rule.again() if isinstance(rule, Watched) else rule for rule in self._rules]
+        for left in self._watched:
+            left.benched = left.benched or "the thread that asks is left to itself"
         self._watched = [one for one in self._rules if isinstance(one, Watched)]
         self._strategy = CombinedStrategy(*self._rules)
 

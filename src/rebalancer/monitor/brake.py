@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..domain.lifecycle import Switch
-from ..errors import InputError
+from ..errors import InputError, Stopped
 from .keeper import Keeper
 
 
@@ -26,6 +26,11 @@ class Brake:
             await self._keeper.ask(lambda: store.set_switch(Switch.KILL))
             return Switch.KILL
         return switch
+
+    def check(self) -> None:
+        """Raise Stopped if the kill file is there: it may have come while something was stored."""
+        if self._killed():
+            raise Stopped("the kill file is there: nothing is sent")
 
     async def set(self, switch: Switch) -> None:
         """Set it. Raises InputError for anything but kill while the kill file is there."""

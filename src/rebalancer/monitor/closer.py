@@ -24,7 +24,7 @@ from .desk import Desk
 from .evidence import Evidence, LegRead, Reads, Seen, Touch, unread
 from .keeper import Keeper
 from .limits import MonitorLimits
-from .notice import Notice
+from .notice import Notice, where
 
 _log = logging.getLogger("rebalancer.monitor")
 CALLS_AT_ONCE = 8
@@ -103,6 +103,8 @@ class Closer:
             await self._conclude(progress, tuple(done.values()))
         except StoreError as error:
             progress.failures.append(str(error))
+        except Exception as error:  # a defect of one position, or of what was read of it, must not stop the others
+            progress.failures.append(where(error))
         if progress.position.status is PositionStatus.HALF_CLOSED:
             why = "one leg is closed and the other is not yet"
             progress.notices.append(Notice(AlarmKind.HALF_CLOSED, str(position.pair), why, position.id))
@@ -160,6 +162,9 @@ class Closer:
         except StoreError as error:
             progress.failures.append(f"{case.last.market}: {error}")
             return case
+        except Exception as error:  # nor does one leg stop the other
+            progress.failures.append(f"{case.last.market}: {where(error)}")
+            return case
 
     def _note(self, step: Step, case: ClosingLeg, progress: Progress) -> None:
         progress.wait(step.again_at)
@@ -187,7 +192,7 @@ class Closer:
 
     async def _send(self, case: ClosingLeg, step: Step) -> tuple[ClosingLeg, Asked]:
         """Send an order, or one of which nothing is known again: stored as sent before it is."""
-        await self._keeper.hold_for(self._limits.call_deadline)
+        await self._keeper.hold_for(self._limits.call_deadline * 1.5)  # it is written first, which takes time too
         if await self._brake.switch() is Switch.KILL:
             raise Stopped("the kill switch is on: nothing is sent")
         now = self._desk.now()
@@ -197,6 +202,7 @@ class Closer:
         self._evidence.touch(sent.market, now)
         case = case.after(sent, Touch(now.wall, now.steady))
         self._keeper.check_for(self._limits.call_deadline)
+        self._brake.check()
         report = await self._desk.send(sent)
         how = "sent" if step.do is Do.SEND else "sent again"
         _log.info("%s: %s to %s %s", sent.market, how, sent.side, sent.quantity, extra={"order": _shown(sent, report)})

@@ -120,7 +120,7 @@ def _of_planned(case: ClosingLeg, now: datetime) -> Step:
     if case.seen is Seen.ZERO:
         return Step(Do.WAIT, why="nothing is to be seen of the leg, which proves nothing yet")
     due = retry_at(case.closes)
-    if due is not None and now < due:
+    if due is not None and case.last.planned_at <= now < due:  # else the clock was set back: it waits no longer
         stalls = AlarmKind.STALLED if case.last.attempt > STALLS_AFTER else None
         return Step(Do.WAIT, alarm=stalls, why="the close was not filled as a whole; it is tried again", again_at=due)
     return _hindered(case, now) or Step(Do.SEND, quantity=_quantity(case))
@@ -142,18 +142,28 @@ def _hindered(case: ClosingLeg, now: datetime) -> Step | None:
 def _of_sent(case: ClosingLeg, asked: Asked, now: datetime) -> Step:
     if asked.report is None:
         return Step(Do.FIND)
-    overdue = case.last.deadline is not None and now >= case.last.deadline
+    overdue = _overdue(case.last, now)
     if asked.report.state is ReportState.LIVE:
         if overdue and not asked.cancelled:
             return Step(Do.CANCEL)
         alarm = AlarmKind.STALLED if overdue else None
         return Step(Do.WAIT, alarm=alarm, why="the order rests on the venue", again_at=case.last.deadline)
-    if case.seen is Seen.FLAT:
+    may_rest = case.can.finds_ids and asked.report.state is ReportState.UNKNOWN  # the venue could say, and did not
+    if case.seen is Seen.FLAT and may_rest and not asked.cancelled:
+        return Step(Do.CANCEL)
+    if case.seen is Seen.FLAT and not may_rest:
         return Step(Do.SETTLE, flat_at=case.read.true_at(case.can))
     if not asked.sent and _may_resend(case, asked.report, now):
         return Step(Do.RESEND)
     why = f"it is not known what became of the order: {asked.report.why or 'the venue does not know it'}"
     return Step(Do.WAIT, alarm=AlarmKind.ORDER_UNKNOWN if overdue else None, why=why)
+
+
+def _overdue(sent: Intent, now: datetime) -> bool:
+    """Whether the order's time is over. A clock that was set back does not give it more than twice as much."""
+    if sent.deadline is None or sent.sent_at is None:
+        return False
+    return not sent.sent_at - (sent.deadline - sent.sent_at) <= now < sent.deadline
 
 
 def _may_resend(case: ClosingLeg, report: Report, now: datetime) -> bool:
@@ -164,6 +174,8 @@ def _may_resend(case: ClosingLeg, report: Report, now: datetime) -> bool:
     """
     if not (case.can.may_close or _approved(case, now)):
         return False
+    if case.can.finds_ids and not case.can.dedupes_ids and report.state is not ReportState.ABSENT:
+        return False  # it may rest there; a second one of its name would be all that is found from then on
     if case.seen in (Seen.WRONG_SIDE, Seen.ZERO, Seen.FLAT):
         return False
     if case.seen is Seen.UNREAD:

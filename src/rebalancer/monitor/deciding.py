@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from itertools import chain
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from ..domain.verdict import Action, Fact, Outcome, Urgency
 from ..errors import Fenced, StoreError
 from .bench import Bench
 from .books import Books
+from .brake import Brake
 from .closer import plan
 from .desk import Desk
 from .evidence import Evidence, Reads
@@ -92,6 +94,7 @@ class Decider:
         needs: Needs,
         desk: Desk,
         keeper: Keeper,
+        brake: Brake,
         evidence: Evidence,
         fetcher: Fetcher,
         bench: Bench,
@@ -102,6 +105,7 @@ class Decider:
         self._needs = needs
         self._desk = desk
         self._keeper = keeper
+        self._brake = brake
         self._evidence = evidence
         self._fetcher = fetcher
         self._bench = bench
@@ -111,6 +115,7 @@ class Decider:
         self._memory = Memory(keeper, most=_remembered(needs, limits))
         self.journal = Journal(limits)
         self.books = Books(keeper)
+        self._term = 0
 
     async def recall(self, now: datetime) -> None:
         """Begin a term: what is remembered of decisions is what the store has."""
@@ -119,6 +124,8 @@ class Decider:
         self._exits.recall(decisions, self._liquidation)
         self.journal.recall(decisions)
         self.books = Books(self._keeper)
+        if self._term != self._keeper.term:  # another process observed meanwhile
+            self._term, self._memory = self._keeper.term, Memory(self._keeper, most=self._memory.most)
 
     async def tick(self, positions: Sequence[Position], reads: Reads, switch: Switch, outcomes: Outcomes) -> None:
         """Decide open positions, and begin what may begin. `reads` is empty if nobody reads legs."""
@@ -152,7 +159,8 @@ class Decider:
         """The positions that are still open, as their legs show them. What is new of them is stored at once."""
         if not reads:
             return [Looked(position, {}) for position in positions]
-        looked = [look(position, reads, self._evidence, self._desk) for position in positions]
+        capabilities = cache(self._desk.capabilities)  # asked once a venue, in this tick
+        looked = [look(position, reads, self._evidence, capabilities) for position in positions]
         news = [(before, one) for before, one in zip(positions, looked, strict=True) if one.position is not before]
         for before, one in news:
             try:
@@ -253,23 +261,28 @@ class Decider:
         outcomes: Outcomes,
     ) -> None:
         """Keep what the tick learnt of the positions that do not leave now, in one transaction."""
-        staying = [one for one in looked if not (one.position.id in exits and exits[one.position.id].held is None)]
+        looked_at: list[tuple[Looked, bool]] = []
         kept: list[StoredDecision] = []
         degraded: dict[UUID, str] = {}
         for one, decision in zip(looked, decisions, strict=True):
             key = one.position.id
-            exit_ = exits.get(key)
-            if (exit_ is None and key in turns) or (exit_ is not None and exit_.held is not None):
+            turn = key in turns
+            exit_ = None if decision.action is Action.HOLD else exits[key]
+            if exit_ is not None and exit_.held is None:
+                continue  # what it learnt is written when it begins
+            if turn or exit_ is not None:
                 stored = self.journal.due(key, decision, None if exit_ is None else exit_.held)
                 kept += [] if stored is None else [stored]
                 if why := _degraded(decision):
                     degraded[key] = why
                     outcomes.notices.append(Notice(AlarmKind.DEGRADED, str(one.position.pair), why, key))
-        entries = await self.books.due([one.position for one in staying if one.position.id in turns], reads, snapshot)
+            if turn or one.amiss is not None or key in degraded:
+                looked_at.append((one, turn))
+        entries = await self.books.due([one.position for one, turn in looked_at if turn], reads, snapshot)
         positions = [
             after
-            for one in staying
-            if (after := _checked(one, one.position.id in turns, degraded, entries, snapshot)) is not one.position
+            for one, turn in looked_at
+            if (after := _checked(one, turn, degraded, entries, snapshot)) is not one.position
         ]
         booked, seen = tuple(chain.from_iterable(entries.values())), self._memory.new(snapshot)
         batch = Batch(positions=tuple(positions), decisions=tuple(kept), ledger=booked, observations=seen)
@@ -299,6 +312,7 @@ class Decider:
 
     async def begin(self, exit_: Exit) -> Position:
         """Begin an exit: its decision, the status and an intent for each leg, in one transaction. Raises StoreError."""
+        await self._brake.switch()  # a kill file that came since is written into the store, which then refuses
         position, decision, now = exit_.position, exit_.decision, self._desk.now().wall
         gone = {} if exit_.looked.gone is None else {f"{exit_.looked.gone}_quantity": None}
         after = changed(
@@ -350,7 +364,8 @@ def _checked(
 ) -> Position:
     """The position with what the tick learnt of it."""
     position = looked.position
-    attention = looked.amiss or degraded.get(position.id) or (None if turn else position.attention)
+    unread = bool(looked.legs) and any(recorded(position, leg) is None for leg in Side)
+    attention = looked.amiss or degraded.get(position.id) or (position.attention if unread or not turn else None)
     fields: dict[str, object] = {} if attention == position.attention else {"attention": attention}
     if turn:
         fields["last_check"] = snapshot.as_of
@@ -362,7 +377,7 @@ def _checked(
 
 def _unknown(position: Position, snapshot: MarketSnapshot) -> bool:
     """Whether the rate of a leg is unknown."""
-    return any(snapshot.book.leg(market).rate is None for market in (position.pair.long, position.pair.short))
+    return any(snapshot.book.leg(market).rate is None for market in position.markets)
 
 
 def _remembered(needs: Needs, limits: MonitorLimits) -> int:
@@ -371,4 +386,4 @@ def _remembered(needs: Needs, limits: MonitorLimits) -> int:
 
 
 def _markets(positions: Iterable[Position]) -> list[Market]:
-    return [market for position in positions for market in (position.pair.long, position.pair.short)]
+    return [market for position in positions for market in position.markets]

@@ -16,6 +16,8 @@ from ..ports import Clock, Executor
 from .evidence import LegRead, Reads, When, unread
 
 _NONE = Capabilities()
+_MOST_PAID = 10**9
+"""Dollars: no order costs that much."""
 
 
 class Desk:
@@ -37,7 +39,9 @@ class Desk:
         """What a venue can do; nothing if the executor does not say."""
         try:
             found = self._executor.capabilities(venue)
-        except Exception:  # a host's executor may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # a host's executor may raise anything, even SystemExit
             return _NONE
         return found if isinstance(found, Capabilities) else _NONE
 
@@ -82,7 +86,7 @@ class Desk:
     async def _asked(self, call: Callable[[], Awaitable[Report]]) -> Report:
         outcome = await within(self._deadline, call)
         if isinstance(outcome.value, Report):
-            return outcome.value
+            return _believable(outcome.value)
         if outcome.error is None:
             return Report.unknown(f"the executor returned a {type(outcome.value).__name__}, not a Report")
         return Report.unknown(self._failed(outcome.error))
@@ -91,3 +95,9 @@ class Desk:
         if isinstance(error, LateError):
             return f"no answer within {self._deadline / SECOND:g} s"
         return as_line(f"it raised {type(error).__name__}")
+
+
+def _believable(report: Report) -> Report:
+    """The report, without a fee that nobody can have paid: what the order did counts all the same."""
+    fee = report.fee_usd
+    return report if fee is None or fee.copy_abs() < _MOST_PAID else report.model_copy(update={"fee_usd": None})

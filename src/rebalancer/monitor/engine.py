@@ -123,6 +123,7 @@ class Engine:
             needs=strategy.needs,
             desk=self.desk,
             keeper=self.keeper,
+            brake=self.brake,
             evidence=self.evidence,
             fetcher=fetcher,
             bench=Bench(strategy, deadline=limits.rule_deadline),
@@ -169,20 +170,22 @@ class Engine:
             passed.progress += await _finished(under_way)
         if passed.failures:
             self.doubt()
-        self._forget(living)
+        self._forget(living, passed.outcomes.begun)
         return passed
 
-    def _forget(self, living: Sequence[Position]) -> None:
-        """Drop what is remembered of positions that have ended."""
-        markets = {leg for one in living for leg in (one.pair.long, one.pair.short)}
+    def _forget(self, living: Sequence[Position], begun: Sequence[Position]) -> None:
+        """Drop what is remembered of positions that have ended, and of orders on markets where none is under way."""
+        markets = {market for one in living for market in one.markets}
         self.evidence.forget(self.evidence.remembered - markets)
+        acting = (*(one for one in living if one.status is not PositionStatus.OPEN), *begun)
+        self.evidence.let_rest({market for one in acting for market in one.markets})
         self.decider.books.forget({position.id for position in living})
 
     async def read(self, positions: Iterable[Position]) -> Reads:
         """The legs of positions; nothing if the executor reads none."""
         if not self._reads_legs:
             return {}
-        return await self.desk.read(leg for one in positions for leg in (one.pair.long, one.pair.short))
+        return await self.desk.read(market for one in positions for market in one.markets)
 
     async def live(self) -> tuple[Position, ...]:
         """The positions that are not closed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -95,8 +95,9 @@ class Evidence:
         self._zeros: dict[Market, Touch] = {}
 
     def touch(self, market: Market, at: When) -> None:
-        """Something is done on a market now."""
+        """Something is done on a market now; a zero of before says nothing of what comes after it."""
         self._touched[market] = at.steady
+        self._zeros.pop(market, None)
 
     def last_touch(self, market: Market, intents: Iterable[Intent]) -> Touch | None:
         """When one of a leg's orders was last sent, sent again, cancelled or seen to have ended; None: never."""
@@ -132,6 +133,11 @@ class Evidence:
         for market in markets:
             self._zeros.pop(market, None)
             self._touched.pop(market, None)
+
+    def let_rest(self, acting: Collection[Market]) -> None:
+        """Drop when something was last done on other markets than these: no order is under way there."""
+        for market in self._touched.keys() - acting:
+            del self._touched[market]
 
     @property
     def remembered(self) -> frozenset[Market]:

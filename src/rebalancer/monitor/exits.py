@@ -95,11 +95,11 @@ class Exits:
 
     def _rested(self, position: Position, now: datetime) -> bool:
         last = position.last_action_at
-        return last is None or now - last >= self._limits.action_spacing
+        return last is None or not timedelta(0) <= now - last < self._limits.action_spacing  # a clock may go back
 
     def _free(self, now: datetime) -> int:
         """How many more exits may begin in this minute."""
-        recent = sum(not one.exempt and one.at > now - _MINUTE for one in self._began.values())
+        recent = sum(not one.exempt and now - _MINUTE < one.at <= now for one in self._began.values())
         return max(0, self._limits.closes_per_minute - recent)
 
 

@@ -43,13 +43,14 @@ def request_for(positions: Collection[Position], needs: Needs, *, venues: Sequen
     """The one question for all positions: their legs and, where needed, the candidates on `venues` (None: on all)."""
     if isinstance(venues, str):
         raise InputError("venues is a list of names, such as ['lighter', 'grvt']")
-    legs = {leg for pair in {position.pair for position in positions} for leg in (pair.long, pair.short)}
+    asked = MarketRequest(venues=None if venues is None else tuple(venues), needs=needs)
+    legs = {market for position in positions for market in position.markets}
     symbols = tuple(sorted({market.symbol for market in legs})) if needs.opportunities else ()
-    return MarketRequest(
+    return MarketRequest.model_construct(  # the names of positions are validated already
         markets=tuple(sorted(legs)),
         symbols=None if needs.opportunities and needs.all_symbols else symbols,
-        venues=None if venues is None else tuple(venues),
-        needs=needs,
+        venues=asked.venues,
+        needs=asked.needs,
     )
 
 
@@ -75,8 +76,10 @@ async def ask(source: FundingSource, request: MarketRequest, *, deadline: timede
 def _name(source: FundingSource) -> str:
     """What a failed source is called; even its name may fail."""
     try:
-        return source.name
-    except Exception:  # a host's or a plugin's source may raise anything
+        return as_line(source.name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a host's or a plugin's source may raise anything, even SystemExit
         return type(source).__name__
 
 
@@ -140,15 +143,17 @@ class Fetcher:
     ) -> Fetched:
         """The answer as of this clock's now, without what is not believed."""
         changes: dict[str, object] = {} if self._freshness is None else {"freshness": self._freshness}
-        if not self._source.plays_back:
-            changes["as_of"] = self._clock.now()
         try:
+            if not self._source.plays_back:
+                changes["as_of"] = self._clock.now()
             snapshot = answer.model_copy(update=changes)
             self._remember(snapshot, request)
             seen = chain.from_iterable(self._seen.values())
             found = suspicions(snapshot, (*past, *seen), pairs=pairs, limits=self._plausibility)
             return Fetched(screened(snapshot, found), found)
-        except Exception as error:  # values that were made without being validated may hold anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a source, and values that were made without being validated, may do anything
             raise BadAnswerError(_name(self._source), f"its snapshot is none: {type(error).__name__}") from error
 
     def _remember(self, snapshot: MarketSnapshot, request: MarketRequest) -> None:

@@ -24,11 +24,12 @@ class _Gist(NamedTuple):
 
 
 class _Last(NamedTuple):
-    """The last decision that was kept about a position."""
+    """The last decision that was kept about a position: as a whole if it is an exit that is held, for `approve`."""
 
     gist: _Gist
     at: datetime
-    kept: StoredDecision
+    id: UUID
+    held: StoredDecision | None
 
 
 class Journal:
@@ -61,7 +62,7 @@ class Journal:
     def due(self, position_id: UUID, decision: RebalanceDecision, held: str | None) -> StoredDecision | None:
         """The decision as it is to be kept; None if the last one that was kept says the same, not long ago."""
         last = self._last.get(position_id)
-        if last is not None and last.at == decision.as_of and last.kept.id == decision.id:
+        if last is not None and last.at == decision.as_of and last.id == decision.id:
             return None  # it is there already, whatever is done about it now
         gist = _gist(decision, held)
         young = last is not None and timedelta(0) <= decision.as_of - last.at < self._limits.record_every
@@ -75,7 +76,8 @@ class Journal:
             record = one.record
             outcomes = tuple(verdict.outcome for verdict in record.verdicts)
             gist = _Gist(record.action, record.reason, outcomes, one.held)
-            self._last[record.position_id] = _Last(gist, record.as_of, one)
+            held = one if one.held is not None and record.action is not Action.HOLD else None
+            self._last[record.position_id] = _Last(gist, record.as_of, one.id, held)
 
     def approve(self, decision: StoredDecision) -> None:
         """A person let this one go."""
@@ -90,14 +92,24 @@ class Journal:
     def held(self, position_id: UUID) -> StoredDecision | None:
         """The exit that is held of a position, as it was kept last; None if its last decision was none."""
         last = self._last.get(position_id)
-        held = last is not None and last.gist.held is not None and last.gist.action is not Action.HOLD
-        return last.kept if last is not None and held else None
+        return None if last is None else last.held
 
     def recall(self, decisions: Iterable[StoredDecision]) -> None:
         """Begin with what a store has, in order of time."""
         self._last, decisions = {}, tuple(decisions)
         self.kept(decisions)
-        self._approved = {one.record.position_id: one for one in decisions if one.approved_at is not None}
+        self._approved = {}
+        for one in decisions:
+            if one.approved_at is not None:
+                self._approved[one.record.position_id] = one
+            else:
+                self._lapse(one)
+
+    def _lapse(self, later: StoredDecision) -> None:
+        """An approval does not outlive another action that was wanted since."""
+        approved = self._approved.get(later.record.position_id)
+        if approved is not None and approved.record.action is not later.record.action:
+            del self._approved[later.record.position_id]
 
     def approved(self, position_id: UUID, action: Action, now: datetime) -> bool:
         """Whether a person let an exit of a position go: the same action, and not too long ago."""

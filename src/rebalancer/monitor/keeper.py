@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError, Lock
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
 
 from .._within import LateError, within
 from ..domain.batch import Batch, Lease
+from ..domain.names import as_line
 from ..domain.times import SECOND
 from ..errors import Fenced, RebalancerError, StoreError
 from ..ports import Clock, PositionStore
@@ -31,8 +33,10 @@ class Keeper:
         self._span = lease
         self._deadline = deadline
         self._lease: Lease | None = None
+        self._renewal = Lock()
         self._until = 0.0
         self._next_epoch = 0
+        self._cut_off = False
         self.term = 0
         """A number for the time in which nobody else had the lease; what is remembered of the store is of one term."""
 
@@ -43,19 +47,25 @@ class Keeper:
 
     async def lead(self) -> bool:
         """Whether this monitor is the active one: it has the lease now, for its whole length."""
-        asked, self._lease = self._clock.monotonic(), None
-        lease = await self.ask(lambda: self.store.acquire(self._holder, self._span))
+        asked, lease = self._clock.monotonic(), None
+        try:
+            lease = await self.ask(self._acquire)
+        except CancelledError:
+            self._cut_off = True
+            raise
+        finally:
+            self._lease = lease  # not before: what is written meanwhile, is written under the one there was
         if lease is not None:
             self._until = asked + self._span / SECOND
             self.term += lease.epoch > self._next_epoch
             self._next_epoch = lease.epoch
-            self._lease = lease
         return lease is not None
 
     async def hold_for(self, span: timedelta) -> None:
         """Be sure of the lease for `span` from now, on both clocks. Raises Fenced if it can not be had."""
-        if not self._lasts(span) and not (await self.lead() and self._lasts(span)):
-            raise Fenced("the lease is not had for long enough: nothing is sent")
+        async with self._renewal:  # of many that send at once, one renews it
+            if not self._lasts(span) and not (await self.lead() and self._lasts(span)):
+                raise Fenced("the lease is not had for long enough: nothing is sent")
 
     def check_for(self, span: timedelta) -> None:
         """Raise Fenced unless the lease still lasts for `span`, without renewing it: this process may have slept."""
@@ -81,17 +91,30 @@ class Keeper:
     async def rest(self) -> None:
         """Give the lease back. That the store fails at it does no harm: the lease ends by itself."""
         lease, self._lease = self._lease, None
+        if self._cut_off:  # it asked, and did not hear the answer
+            self._cut_off = False
+            lease = (await within(self._deadline, self._acquire)).value
         if lease is not None:
             self._next_epoch = lease.epoch + 1  # that of the next holder: this monitor again, if nobody comes between
             await within(self._deadline, lambda: self.store.release(lease))
+
+    async def _acquire(self) -> Lease | None:
+        lease = await self.store.acquire(self._holder, self._span)
+        if lease is not None and not isinstance(lease, Lease):
+            raise StoreError(f"the store returned a {type(lease).__name__}, not a Lease")
+        return lease
 
     async def ask(self, call: Callable[[], Awaitable[T]]) -> T:
         """What the store answers. Raises StoreError, also if it is too late; then it may have been written or not."""
         outcome = await within(self._deadline, call)
         if outcome.error is None:
             return outcome.value  # type: ignore[return-value]  # no error: it is what the call returned
-        if isinstance(outcome.error, RebalancerError):
+        if isinstance(outcome.error, StoreError):
             raise outcome.error
-        late = isinstance(outcome.error, LateError)
-        why = f"no answer within {self._deadline / SECOND:g} s" if late else f"it raised {type(outcome.error).__name__}"
-        raise StoreError(f"the store failed: {why}") from outcome.error
+        if isinstance(outcome.error, LateError):
+            why = f"no answer within {self._deadline / SECOND:g} s"
+        elif isinstance(outcome.error, RebalancerError):
+            why = str(outcome.error)
+        else:
+            why = f"it raised {type(outcome.error).__name__}"
+        raise StoreError(as_line(f"the store failed: {why}")) from outcome.error

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..domain.intents import Side
 from ..domain.legs import Known
-from ..domain.lifecycle import changed, market_of, recorded
+from ..domain.lifecycle import changed, recorded
+from ..domain.orders import Capabilities
 from ..domain.position import Position, PositionStatus
-from .desk import Desk
 from .evidence import Evidence, LegRead, Reads, Seen
 
 GONE_EXTERNALLY = "CLOSED_EXTERNALLY"
+_SIDES = tuple(Side)
 _NAMES = {Side.LONG: ("long_quantity", "long_entry_price"), Side.SHORT: ("short_quantity", "short_entry_price")}
 
 
@@ -47,13 +49,16 @@ class Looked:
         return any(leg.seen is Seen.WRONG_SIDE for leg in self.legs.values())
 
 
-def look(position: Position, reads: Reads, evidence: Evidence, desk: Desk) -> Looked:
+def look(position: Position, reads: Reads, evidence: Evidence, capabilities: Callable[[str], Capabilities]) -> Looked:
     """What the reads show of an open position."""
     legs = {}
-    for leg in Side:
-        market = market_of(position, leg)
+    for leg, market in zip(_SIDES, position.markets, strict=True):
         read = reads[market]
-        legs[leg] = Leg(read, evidence.seen(read, market, leg, (), desk.capabilities(market.venue)))
+        legs[leg] = Leg(read, evidence.seen(read, market, leg, (), capabilities(market.venue)))
+    if legs[Side.LONG].seen is legs[Side.SHORT].seen is Seen.HELD:
+        if position.long_quantity is None or position.short_quantity is None:
+            return Looked(record(position, legs), legs)
+        return Looked(position, legs, amiss=_amiss(position, legs))
     flat = [leg for leg in Side if legs[leg].seen is Seen.FLAT]
     known = all(recorded(position, leg) is not None for leg in Side)
     if len(flat) == len(Side):
@@ -62,8 +67,6 @@ def look(position: Position, reads: Reads, evidence: Evidence, desk: Desk) -> Lo
         return Looked(ended, legs)
     if flat and known and legs[_other(flat[0])].seen is Seen.HELD:
         return Looked(position, legs, gone=flat[0], amiss=f"the {flat[0]} leg is gone")
-    if not known and all(leg.seen is Seen.HELD for leg in legs.values()):
-        return Looked(record(position, legs), legs)
     return Looked(position, legs, amiss=_amiss(position, legs))
 
 
@@ -81,8 +84,9 @@ def record(position: Position, legs: dict[Side, Leg]) -> Position:
 
 def _amiss(position: Position, legs: dict[Side, Leg]) -> str | None:
     """What is not as it should be, of the leg that is worst; None if nothing is."""
-    for leg, (read, seen) in legs.items():
-        tokens, there = recorded(position, leg), read.quantity
+    quantities = position.long_quantity, position.short_quantity
+    for (leg, (read, seen)), tokens in zip(legs.items(), quantities, strict=True):
+        there = read.quantity
         if seen is Seen.WRONG_SIDE:
             return f"the {leg} leg is on the wrong side: it is not traded"
         if seen is Seen.FLAT and tokens is None:

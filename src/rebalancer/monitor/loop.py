@@ -15,7 +15,7 @@ from ..errors import Fenced, InputError, RebalancerError, StoreError
 from ..ports import Observer
 from .alarms import Alarms
 from .engine import Engine, Passed
-from .notice import Notice
+from .notice import Notice, where
 from .outbox import Outbox
 
 _log = logging.getLogger("rebalancer.monitor")
@@ -96,6 +96,9 @@ class Loop:
             except StoreError as failed:
                 self._engine.doubt()
                 error = failed
+            except Exception as defect:  # whatever it is, the next tick comes
+                self._engine.doubt()
+                error = StoreError(f"the tick ended early: {where(defect)}")
             except BaseException:
                 self._engine.doubt()
                 raise
@@ -174,11 +177,15 @@ class Loop:
         return max(BARELY, min(wait, SOON)) / SECOND
 
     async def _give_way(self, seconds: float) -> None:
-        """Let somebody else have the lease for a moment: the command line of a person."""
+        """Let somebody else have the lease for a moment: the command line of a person. What was begun then goes on."""
         if self._leads:
-            await self._engine.keeper.rest()
+            keeper = self._engine.keeper
+            term = keeper.term
+            await keeper.rest()
             await self._engine.clock.sleep(seconds)
             await self._renew()
+            if keeper.leads and keeper.term != term:
+                await self._pass(decides=False)
         else:
             await self._engine.clock.sleep(seconds)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
+from traceback import extract_tb
 from typing import NamedTuple
 from uuid import UUID
 
@@ -25,6 +27,12 @@ class Notice(NamedTuple):
     approve: str | None = None
 
 
+def where(error: BaseException) -> str:
+    """What is said of an error that nobody expected: its type and its place, and nothing that it carries."""
+    *_, frame = extract_tb(error.__traceback__)
+    return as_line(f"{type(error).__name__} in {frame.name}, line {frame.lineno} of {Path(frame.filename).name}")
+
+
 def of_reads(reads: Reads) -> Iterator[Notice]:
     """The legs that could not be read."""
     unread = ((market, read.state.reason) for market, read in reads.items() if isinstance(read.state, Unknown))
@@ -34,7 +42,8 @@ def of_reads(reads: Reads) -> Iterator[Notice]:
 def of_data(fetched: Fetched, positions: Iterable[Position]) -> Iterator[Notice]:
     """What is wrong with a tick's rates: none at all, some that are unknown, some that are not believed."""
     if fetched.error is not None:
-        yield Notice(AlarmKind.SOURCE_DOWN, fetched.error.source, as_line(fetched.error))
+        source = fetched.error.source
+        yield Notice(AlarmKind.SOURCE_DOWN, source, as_line(str(fetched.error).removeprefix(f"{source}: ")))
         return
     yield from _by_venue(AlarmKind.BLIND, _unknown(fetched.snapshot, positions), "rates are unknown")
     suspect = ((Market(one.venues[0], one.symbol), f"{one.kind}, {one.why}") for one in fetched.suspicions)
@@ -44,7 +53,7 @@ def of_data(fetched: Fetched, positions: Iterable[Position]) -> Iterator[Notice]
 def _unknown(snapshot: MarketSnapshot, positions: Iterable[Position]) -> Iterator[tuple[Market, str]]:
     """The held markets without a rate that counts."""
     for position in positions:
-        for market in (position.pair.long, position.pair.short):
+        for market in position.markets:
             leg = snapshot.book.leg(market)
             if leg.rate is None:
                 yield market, leg.refusal or "there is no quote"

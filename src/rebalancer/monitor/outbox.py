@@ -75,3 +75,4 @@ class _Line:
         if self._task is not None and not self._task.done():
             await asyncio.wait((self._task,), timeout=patience.total_seconds())
             self._task.cancel()
+            await asyncio.wait((self._task,))  # it gives what hangs a moment, and leaves it then

@@ -119,7 +119,7 @@ class PositionMonitor:
             for market, read in (await self._engine.read((position,))).items():
                 if isinstance(read.state, Known) or market not in states:
                     states[market] = read.state
-            taken = adopted(position, states)
+            taken = adopted(position, states, trades=self._engine.mode is not StoreMode.DRY)
             await self._engine.keeper.commit(Batch(positions=(taken,)))
             return taken
 
@@ -150,7 +150,9 @@ class PositionMonitor:
             if self._engine.mode is StoreMode.DRY:
                 return await self._drop(position, HandClose(reason=reason).reason)
             reads = await self._engine.read((position,))
-            looked = look(position, reads, self._engine.evidence, self._engine.desk) if reads else Looked(position, {})
+            looked = Looked(position, {})
+            if reads:
+                looked = look(position, reads, self._engine.evidence, self._engine.desk.capabilities)
             if looked.position is not position:
                 await self._engine.keeper.commit(Batch(positions=(looked.position,)))
                 if looked.position.status is PositionStatus.CLOSED:

@@ -54,8 +54,9 @@ def rebalancer_register_sources(register: Register[FundingSource]) -> None:
 
 @hookimpl
 def rebalancer_register_executors(register: Register[Executor]) -> None:
-    """The executor that a command line can name; the others take Python objects."""
+    """The executors that need no venue. `paper` takes its source as an object."""
     register("dry_run", factories.dry_run)
+    register("paper", factories.paper)
 
 
 @hookimpl

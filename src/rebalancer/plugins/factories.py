@@ -11,10 +11,11 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator
 
+from ..costs import Costs
 from ..domain.batch import StoreMode
 from ..domain.model import Value
 from ..domain.names import Venue, split_names
-from ..domain.numbers import Exact
+from ..domain.numbers import Bps, Exact
 from ..domain.times import Duration, Instant
 from ..errors import InputError
 from ..rules.base import param
@@ -78,6 +79,17 @@ class HistoryOptions(_Options):
     speed: Exact = param(1)
 
 
+class PaperOptions(_Options):
+    """Of `paper`, beside its source."""
+
+    model_config = ConfigDict(title="the executor 'paper'")
+
+    path: str | None = None
+    leg_bps: Bps = param(2)
+    slippage_bps: Bps = param(0)
+    deadline: Duration = timedelta(seconds=10)
+
+
 def service(**options: Any) -> FundingSource:
     """The Funding Rate Service at `url`."""
     from ..adapters.funding_service import FundingServiceSource
@@ -107,6 +119,20 @@ def dry_run() -> Executor:
     from ..adapters.executors import DryRunExecutor
 
     return DryRunExecutor()
+
+
+def paper(*, source: FundingSource, **options: Any) -> Executor:
+    """The executor that trades on paper, at the marks of `source`; its account is in the file `path`."""
+    from ..adapters.executors import PaperExecutor
+
+    given = PaperOptions(**options)
+    return PaperExecutor(
+        source,
+        costs=Costs.flat(leg_bps=given.leg_bps),
+        slippage_bps=given.slippage_bps,
+        path=given.path,
+        deadline=given.deadline,
+    )
 
 
 def memory(*, mode: str = "dry") -> PositionStore:

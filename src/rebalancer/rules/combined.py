@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ..domain.decision import HOLD, Head, RebalanceDecision, deferred
@@ -64,7 +65,7 @@ class CombinedStrategy(Composable):
         head = heads[place]
         if head is None:
             head = _head(said, place)
-        return deferred(head, (_record, self.rules, said or {}, head, position, snapshot, targets))
+        return deferred(head, (_record, self.rules, said or _NOTHING, head, position, snapshot, targets))
 
     def should_rebalance(
         self, position: Position, snapshot: MarketSnapshot, *, targets: TargetFilter = TargetFilter.ANY
@@ -86,22 +87,18 @@ class CombinedStrategy(Composable):
         position's id) and the other is decided without it, whatever the order of input. Raises InputError for two
         positions with one id.
         """
-        by_id = {position.id: position for position in positions}
-        if len(by_id) != len(positions):
+        if len({position.id for position in positions}) != len(positions):
             raise InputError("two positions with one id: give each its own")
         barred = self._barred(positions, targets)
-        decisions: dict[UUID, RebalanceDecision] = {}
-        undecided: Collection[UUID] = by_id.keys()
-        while undecided:
-            for key in undecided:
-                decisions[key] = self.decide(by_id[key], snapshot, targets=barred[key])
-            lost = [(key, target) for target, losers in _contested(decisions) for key in losers]
-            for key, target in lost:
-                barred[key] = barred[key].without(target)
-            undecided = [key for key, _ in lost]
-        return tuple(decisions[position.id] for position in positions)
+        decisions = [self.decide(one, snapshot, targets=may) for one, may in zip(positions, barred, strict=True)]
+        while lost := [(place, target) for target, losers in _contested(positions, decisions) for place in losers]:
+            for place, target in lost:
+                barred[place] = barred[place].without(target)
+            for place, _ in lost:
+                decisions[place] = self.decide(positions[place], snapshot, targets=barred[place])
+        return tuple(decisions)
 
-    def _barred(self, positions: Sequence[Position], targets: TargetFilter) -> dict[UUID, TargetFilter]:
+    def _barred(self, positions: Sequence[Position], targets: TargetFilter) -> list[TargetFilter]:
         """What each position may not switch to: the pairs that are held, as far as its candidates may reach them.
 
         Its own pair is among them, which is no candidate anyway, so that all may share one filter.
@@ -111,11 +108,9 @@ class CombinedStrategy(Composable):
         for position in positions:
             held.setdefault(None if everywhere else position.symbol, set()).add(position.pair)
         filters = {where: targets.without(*sorted(pairs)) for where, pairs in held.items()}
-        alone = len(positions) == 1
-        return {
-            position.id: targets if alone else filters[None if everywhere else position.symbol]
-            for position in positions
-        }
+        if len(positions) == 1:
+            return [targets]
+        return [filters[None if everywhere else position.symbol] for position in positions]
 
     def _start(self) -> tuple[Asked, tuple[Head | None, ...]]:
         """Compile the rules on first use; the head of -1, no rule fired, is the last."""
@@ -177,6 +172,9 @@ class CombinedStrategy(Composable):
         return f"CombinedStrategy({', '.join(map(repr, self.rules))})"
 
 
+_NOTHING: Mapping[int, Verdict] = MappingProxyType({})
+
+
 def _record(*context: Any) -> DecisionRecord:
     from .trace import record  # only a record that is read needs it
 
@@ -195,13 +193,14 @@ def _head(said: Any, place: int) -> Head:
     return Head(verdict.action, verdict.reason, verdict.urgency)
 
 
-def _contested(decisions: dict[UUID, RebalanceDecision]) -> list[tuple[Pair, list[UUID]]]:
-    """The targets that several positions want, each with those that do not get it."""
-    wanted: dict[Pair, list[tuple[Decimal, UUID]]] = {}
-    for key, decision in decisions.items():
-        if decision.target is not None:
-            wanted.setdefault(decision.target.pair, []).append((_gain(decision).copy_negate(), key))
-    return [(pair, [key for _, key in sorted(claims)[1:]]) for pair, claims in wanted.items() if len(claims) > 1]
+def _contested(positions: Sequence[Position], decisions: Sequence[RebalanceDecision]) -> list[tuple[Pair, list[int]]]:
+    """The targets that several positions want, each with the places of those that do not get it."""
+    wanted: dict[Pair, list[tuple[Decimal, UUID, int]]] = {}
+    for place, decision in enumerate(decisions):
+        if decision.action is Action.SWITCH and decision.target is not None:
+            claim = _gain(decision).copy_negate(), positions[place].id, place
+            wanted.setdefault(decision.target.pair, []).append(claim)
+    return [(pair, [place for *_, place in sorted(claims)[1:]]) for pair, claims in wanted.items() if len(claims) > 1]
 
 
 def _gain(decision: RebalanceDecision) -> Decimal:

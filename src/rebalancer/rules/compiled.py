@@ -77,16 +77,23 @@ def _target_lines(place: int, rule: TargetRule, known: Sequence[str], namespace:
     namespace[f"pricing_{place}"] = rule.pricing()
     symbol = "None" if rule.all_symbols else "pair.symbol"
     gain = _call("gain", place, rule, names(rule.gain))
+    fires = _call("fires", place, rule, names(rule.fires), gain=f"gain(widest, pricing_{place}.floor)")
     yield f"best_{place} = None"
     yield f"if {' and '.join(known) or True}:"
     yield f"    gain = lambda candidate_divergence, switch_cost: {gain}"
-    yield f"    best_{place} = best_target(snapshot.book.ranked({symbol}), pair, targets, gain, pricing_{place})"
+    yield f"    widest = snapshot.book.widest({symbol})"
+    yield f"    if widest is not None and {fires}:"  # else no candidate makes it fire, and none is looked for
+    yield f"        ranked = snapshot.book.best_first({symbol})"
+    yield f"        best_{place} = best_target(ranked, pair, targets, gain, pricing_{place})"
 
 
-def _call(function: str, place: int, rule: GridRule, parameters: Sequence[str]) -> str:
-    """A call of a stated function: values by their names, the rule's own parameters as grid integers."""
+def _call(function: str, place: int, rule: GridRule, parameters: Sequence[str], *, gain: str | None = None) -> str:
+    """A call of a stated function: values by their names, the rule's own parameters as grid integers.
+
+    `gain` is how to say the gain: by default, that of the best candidate.
+    """
     own = type(rule).model_fields
-    found = {"gain": f"best_{place}.gain"}
+    found = {"gain": gain or f"best_{place}.gain"}
     arguments = (str(parameter(rule, name)) if name in own else found.get(name, name) for name in parameters)
     return f"{function}_{place}({', '.join(arguments)})"
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
+from functools import cache
 from inspect import unwrap
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeGuard
 
@@ -43,13 +44,23 @@ class Stated(NamedTuple):
     @property
     def reads(self) -> tuple[str, ...]:
         """The names of the values that the functions read of position and markets, in order of use."""
-        functions = (self.applies, self.gain, self.fires)
-        every = (name for function in functions if function is not None for name in names(function))
-        return tuple(dict.fromkeys(name for name in every if name in VALUES))
+        return _reads(self)
 
     def needs(self) -> Needs:
         """What must be fetched for these values."""
-        return Needs(**{"rates": False, **{need: True for name in self.reads for need in VALUES[name].needs}})
+        return _needs(self)
+
+
+@cache
+def _reads(stated: Stated) -> tuple[str, ...]:
+    functions = (stated.applies, stated.gain, stated.fires)
+    every = (name for function in functions if function is not None for name in names(function))
+    return tuple(dict.fromkeys(name for name in every if name in VALUES))
+
+
+@cache
+def _needs(stated: Stated) -> Needs:
+    return Needs(**{"rates": False, **{need: True for name in _reads(stated) for need in VALUES[name].needs}})
 
 
 def names(function: Function) -> tuple[str, ...]:

@@ -72,7 +72,10 @@ _new = tuple.__new__
 
 
 class TargetRule(GridRule):
-    """A built-in rule that switches: states the `gain` of one candidate, and `fires` on the largest."""
+    """A built-in rule that switches: states the `gain` of one candidate, and `fires` on the largest.
+
+    Where it does not fire on a gain, it does not on a smaller one either.
+    """
 
     gain: ClassVar[Function]
 
@@ -104,7 +107,7 @@ class TargetRule(GridRule):
             gained: int = bound.call(self.gain, candidate_divergence=candidate_divergence, switch_cost=switch_cost)
             return gained
 
-        best = best_target(book.ranked(symbol), held, ctx.targets, gain, self.pricing())
+        best = best_target(book.best_first(symbol), held, ctx.targets, gain, self.pricing())
         missing = book.opportunity_gaps(symbol)
         if best is None:
             if missing:

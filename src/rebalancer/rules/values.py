@@ -7,6 +7,7 @@ Every value is an integer on the grid, or None where it is unknown. `code` reads
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..domain.book import NEVER
@@ -14,8 +15,16 @@ from ..domain.missing import OPEN_INTEREST, SCHEDULE, Missing
 from ..domain.names import Market, Pair
 
 if TYPE_CHECKING:
+    from types import CodeType
+
     from ..domain.position import Position
     from ..domain.snapshot import MarketSnapshot
+
+
+@cache
+def _compiled(code: str) -> CodeType:
+    """Each `code` of this file is compiled once."""
+    return compile(code, __file__, "eval")
 
 
 class Source(NamedTuple):
@@ -28,7 +37,7 @@ class Source(NamedTuple):
     def read(self, position: Position, snapshot: MarketSnapshot) -> int | None:
         """The value, by the same `code` that compiled rules read it with."""
         known = {"position": position, "snapshot": snapshot, "at": snapshot.book[position.pair]}
-        value: int | None = eval(self.code, {}, known)  # the code is a constant of this file
+        value: int | None = eval(_compiled(self.code), {}, known)  # the code is a constant of this file
         return value
 
     @property

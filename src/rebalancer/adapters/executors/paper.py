@@ -91,16 +91,19 @@ class PaperExecutor(Executor):
             settle=self._deadline + SECOND,
         )
 
-    def hold(self, market: Market, quantity: Number, *, entry_price: Number | None = None) -> bool:
+    def hold(self, market: Market, quantity: Number, *, entry_price: Number | None = None, again: bool = False) -> bool:
         """Begin with a position that was opened elsewhere: the quantity is positive if it is long.
 
         Only on a market that the account never had anything to do with: else nothing is changed, and the answer is
-        False. So a program may say it again at every start.
+        False. So a program may say it again at every start. With `again` also where nothing is held any more: for who
+        knows that this position is another one than was closed there.
         """
-        if market in self.account.by_market:
+        there = self.account.by_market.get(market)
+        if there is not None and (there.quantity or not again):
             return False
         begun = {"quantity": read_number(quantity), "entry_price": entry_price, "funding_usd": 0}
-        self._commit(self._latest.after(self._leg(market).model_copy(update=begun)))
+        fresh = PaperLeg(venue=market.venue, symbol=market.symbol, quantity=0)
+        self._commit(self._latest.after(fresh.model_copy(update=begun)))
         return True
 
     async def read_legs(self, markets: Collection[Market]) -> Mapping[Market, LegState]:

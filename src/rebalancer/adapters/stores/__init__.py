@@ -2,5 +2,6 @@
 
 from .memory import MemoryStore as MemoryStore
 from .sqlite import SqliteStore as SqliteStore
+from .sqlite import mode_of as mode_of
 
-__all__ = ["MemoryStore", "SqliteStore"]
+__all__ = ["MemoryStore", "SqliteStore", "mode_of"]

@@ -14,7 +14,7 @@ from typing import TypeVar
 from ...domain.batch import StoreMode
 from ...domain.times import SECOND
 from ...errors import StoreError
-from .schema import APPLICATION, MIGRATIONS, Migration, bring_up_to_date, create
+from .schema import APPLICATION, MIGRATIONS, Migration, bring_up_to_date, create, layout_and_mode
 
 _Result = TypeVar("_Result")
 _MAGIC = b"SQLite format 3\x00"
@@ -66,6 +66,17 @@ class StoreFile:
             return result
 
         return self.use(transaction)
+
+    @classmethod
+    def mode_of(cls, path: Path, *, patience: timedelta) -> StoreMode:
+        """What the store in a file was made for. Nothing is made, migrated or changed. Raises StoreError."""
+        if not path.exists():
+            raise StoreError(f"{path}: there is no such file")
+        file = cls(path, StoreMode.DRY, patience=patience)  # of whatever mode: it is only looked at
+        with file._failures():
+            _require_ours(path)
+            with closing(file._connect(path)) as connection:
+                return layout_and_mode(connection)[1]
 
     def close(self) -> None:
         """Close the connection, if there is one."""

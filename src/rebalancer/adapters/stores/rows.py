@@ -15,7 +15,6 @@ from ...domain.market import Quote
 from ...domain.model import Value
 from ...domain.names import Market
 from ...domain.position import Position, PositionStatus
-from ...domain.record import DecisionRecord
 from ...domain.times import epoch_seconds, read_moment, write_instant
 from ...errors import InputError, StoreError
 from .check import Changes, LeaseRow
@@ -40,10 +39,11 @@ _DECISIONS = "SELECT id, held, approved_at, value FROM decisions"
 class Rows:
     """The rows of a connection, read and written one way. `check` reads them inside the transaction that writes.
 
-    `known` are live positions beside the text that they were read from or written as: the same text is not read again.
+    `known` are live positions by the text of their id, beside the text that they were read from or written as: the same
+    text is not read again.
     """
 
-    def __init__(self, connection: sqlite3.Connection, known: dict[UUID, tuple[str, Position]]) -> None:
+    def __init__(self, connection: sqlite3.Connection, known: dict[str, tuple[str, Position]]) -> None:
         self._connection = connection
         self._known = known
 
@@ -75,13 +75,18 @@ class Rows:
         return None if row is None else self._position(*row)
 
     def live(self) -> Iterator[Position]:
-        """The positions that are not closed."""
-        for row in self._connection.execute(f"{_POSITIONS} WHERE status <> 'closed'").fetchall():
+        """The positions that are not closed, in order of their opening."""
+        living = f"{_POSITIONS} WHERE status <> 'closed' ORDER BY opened_at, id"
+        for row in self._connection.execute(living).fetchall():
             yield self._position(*row)
 
+    def closed(self) -> Iterator[Position]:
+        """The positions that are closed."""
+        for _, text in self._connection.execute(f"{_POSITIONS} WHERE status = 'closed'").fetchall():
+            yield _value(Position, "positions", text)
+
     def _position(self, name: str, text: str) -> Position:
-        position_id = UUID(name)
-        there = self._known.get(position_id)
+        there = self._known.get(name)
         if there is None or there[0] != text:
             there = text, _value(Position, "positions", text)
             self._know(*there)
@@ -89,9 +94,9 @@ class Rows:
 
     def _know(self, text: str, position: Position) -> None:
         if position.status is PositionStatus.CLOSED:
-            self._known.pop(position.id, None)
+            self._known.pop(str(position.id), None)
         else:
-            self._known[position.id] = text, position
+            self._known[str(position.id)] = text, position
 
     def intents(self, position_id: UUID) -> Iterator[Intent]:
         """All intents of a position."""
@@ -188,7 +193,10 @@ def _of_decision(decision: tuple[UUID, StoredDecision]) -> _Row:
 
 def _decision(name: str, held: str | None, approved_at: str | None, text: str) -> StoredDecision:
     approved = None if approved_at is None else read_moment(approved_at)
-    decision = StoredDecision(record=_value(DecisionRecord, "decisions", text), held=held, approved_at=approved)
+    try:
+        decision = StoredDecision.read(text, held=held, approved_at=approved)
+    except InputError as error:
+        raise _changed("decisions", str(error)) from error
     if str(decision.id) != name:
         raise _changed("decisions", "its id does not match its content")
     return decision

@@ -77,6 +77,16 @@ def bring_up_to_date(
 
 def _layout(connection: sqlite3.Connection, mode: StoreMode, migrations: Sequence[Migration]) -> int:
     """The layout of a store of `mode` that this version can read or migrate."""
+    layout, its_mode = layout_and_mode(connection, migrations)
+    if its_mode != mode:
+        raise StoreError(f"the store was made for {its_mode}, not for {mode}: it was left untouched; take another file")
+    return layout
+
+
+def layout_and_mode(
+    connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS
+) -> tuple[int, StoreMode]:
+    """What a store is, whatever it was made for. Raises StoreError for a newer layout than this version knows."""
     row = connection.execute("SELECT schema, mode FROM meta").fetchone()
     if row is None:
         raise StoreError("the store has lost its first row: keep a copy of it, and restore it from a backup")
@@ -86,6 +96,7 @@ def _layout(connection: sqlite3.Connection, mode: StoreMode, migrations: Sequenc
             f"the store has layout {layout}, and this version of rebalancer knows up to {len(migrations)}: "
             "it was left untouched; install a newer version"
         )
-    if its_mode != mode:
-        raise StoreError(f"the store was made for {its_mode}, not for {mode}: it was left untouched; take another file")
-    return int(layout)
+    try:
+        return int(layout), StoreMode(its_mode)
+    except ValueError:
+        raise StoreError("the store does not say what it was made for: restore it from a backup") from None

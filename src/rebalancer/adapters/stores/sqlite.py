@@ -29,6 +29,11 @@ _Result = TypeVar("_Result")
 PATIENCE = timedelta(seconds=5)
 
 
+def mode_of(path: str | Path) -> StoreMode:
+    """What the store in a file was made for. Raises StoreError if this version knows no store there."""
+    return StoreFile.mode_of(Path(path).absolute(), patience=PATIENCE)
+
+
 class SqliteStore(PositionStore):
     """A store in the file at `path`, which is made if it is not there, for its owner alone to read and write.
 
@@ -48,7 +53,7 @@ class SqliteStore(PositionStore):
         self._clock = clock or SystemClock()
         self._file = StoreFile(Path(path).absolute(), self._mode, patience=patience)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rebalancer store")
-        self._known: dict[UUID, tuple[str, Position]] = {}
+        self._known: dict[str, tuple[str, Position]] = {}
         self._closed = False
 
     @property
@@ -90,7 +95,11 @@ class SqliteStore(PositionStore):
 
     async def live(self) -> tuple[Position, ...]:
         """The positions that are not closed, in order of their opening."""
-        return await self._read(lambda rows: tuple(sorted(rows.live(), key=by_opening)))
+        return await self._read(lambda rows: tuple(rows.live()))
+
+    async def closed(self) -> tuple[Position, ...]:
+        """The positions that are closed, in order of their opening: for a person, since no monitor reads them."""
+        return await self._read(lambda rows: tuple(sorted(rows.closed(), key=by_opening)))
 
     async def position(self, position_id: UUID) -> Position | None:
         """A position, closed ones too."""

@@ -94,11 +94,13 @@ def incoherent(facts: Iterable[Fact]) -> list[str]:
     """Where the log contradicts itself, so that nothing in it can be trusted."""
     facts = list(facts)
     wrong = []
+    latest: dict[str, str] = {}  # by venue: what is due on another one may be written later
     for number, fact in enumerate(facts, 1):
         if fact["seq"] != number:
             wrong.append(f"line {number} has the sequence number {fact['seq']}")
-        if number > 1 and fact["at"] < facts[number - 2]["at"]:
+        if fact["at"] < latest.get(fact["venue"], ""):
             wrong.append(f"{_where(fact)}: time went back")
+        latest[fact["venue"]] = fact["at"]
     for fact, _, after in _steps(facts):
         if Decimal(fact["position"]) != after:
             wrong.append(f"{_where(fact)}: the position is given as {fact['position']}, and adds up to {after}")

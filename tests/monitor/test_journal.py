@@ -1,0 +1,217 @@
+"""Which decisions are kept: those that act, those that differ from the one before, and each once an hour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from rebalancer import Action, MonitorLimits, Position, RebalanceDecision, StoredDecision, presets
+from rebalancer.domain.explain import explain
+from rebalancer.monitor.journal import Journal
+from rebalancer.testing import AS_OF, a_position, a_quote, a_snapshot
+
+if TYPE_CHECKING:
+    from .conftest import World
+
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+
+
+def a_decision(
+    position: Position | None = None, *, after: timedelta = timedelta(0), flipped: bool = False
+) -> RebalanceDecision:
+    """What the conservative preset decides, some time after the usual."""
+    as_of = AS_OF + after
+    rates = ("0.0003", "0.0001") if flipped else ("0.0001", "0.0003")
+    quotes = [a_quote(venue, rate, observed_at=as_of) for venue, rate in zip(("lighter", "grvt"), rates, strict=True)]
+    return presets.conservative().decide(position or a_position(), a_snapshot(*quotes, as_of=as_of))
+
+
+def keep(journal: Journal, decision: RebalanceDecision, held: str | None = None) -> StoredDecision | None:
+    """What is kept of a decision, as if it were stored now."""
+    stored = journal.due(decision.position_id, decision, held)
+    journal.kept([] if stored is None else [stored])
+    return stored
+
+
+def test_a_hold_that_does_not_change_is_kept_once_an_hour() -> None:
+    journal = Journal(MonitorLimits())
+
+    kept = [keep(journal, a_decision(after=MINUTE * 10 * number)) is not None for number in range(13)]
+
+    assert kept == [number % 6 == 0 for number in range(13)]
+
+
+def test_just_under_an_hour_is_not_an_hour() -> None:
+    journal = Journal(MonitorLimits())
+    keep(journal, a_decision())
+
+    assert keep(journal, a_decision(after=HOUR - timedelta(seconds=1))) is None
+    assert keep(journal, a_decision(after=HOUR)) is not None
+
+
+def test_another_action_reason_outcome_or_hindrance_is_kept_at_once() -> None:
+    journal = Journal(MonitorLimits())
+    keep(journal, a_decision())
+
+    assert keep(journal, a_decision(after=MINUTE, flipped=True), "it waits") is not None
+    assert keep(journal, a_decision(after=2 * MINUTE, flipped=True), "it waits") is None
+    assert keep(journal, a_decision(after=3 * MINUTE, flipped=True), "it waits for something else") is not None
+    assert keep(journal, a_decision(after=4 * MINUTE, flipped=True)) is not None
+    assert keep(journal, a_decision(after=5 * MINUTE)) is not None
+    blind = presets.conservative().decide(a_position(), a_snapshot(a_quote(), as_of=AS_OF + 6 * MINUTE))
+    assert blind.action is Action.HOLD
+    assert keep(journal, blind) is not None  # the same action, and other outcomes
+
+
+def test_after_a_clock_was_set_back_the_next_one_is_kept() -> None:
+    journal = Journal(MonitorLimits())
+    keep(journal, a_decision(after=HOUR))
+
+    assert keep(journal, a_decision()) is not None
+
+
+def test_what_a_store_has_is_not_kept_again_by_another_process() -> None:
+    first, second = Journal(MonitorLimits()), Journal(MonitorLimits())
+    stored = keep(first, a_decision())
+    assert stored is not None
+
+    second.recall([stored])
+
+    assert keep(second, a_decision(after=MINUTE)) is None
+
+
+def test_with_many_positions_each_has_its_turn() -> None:
+    journal = Journal(MonitorLimits(records_per_tick=3))
+    ids = [a_position(symbol=f"S{number}").id for number in range(8)]
+
+    turns = [journal.turns(ids) for _ in range(3)]
+
+    assert [len(turn) for turn in turns] == [3, 3, 3]
+    assert frozenset().union(*turns) == set(ids)
+
+
+def test_a_new_position_is_looked_at_first_and_one_that_is_gone_is_forgotten() -> None:
+    journal = Journal(MonitorLimits(records_per_tick=2))
+    ids = [a_position(symbol=f"S{number}").id for number in range(4)]
+    journal.turns(ids)
+    new = a_position(symbol="NEW").id
+
+    assert new in journal.turns([*ids[1:], new])
+    assert ids[0] not in journal.turns([*ids[1:], new])
+
+
+def test_an_approval_counts_for_the_same_action_until_it_expires() -> None:
+    journal = Journal(MonitorLimits())
+    held = keep(journal, a_decision(flipped=True), "it waits")
+    assert held is not None
+    journal.approve(held.model_copy(update={"approved_at": AS_OF}))
+    position_id = held.record.position_id
+
+    assert journal.approved(position_id, Action.CLOSE, AS_OF + HOUR)
+    assert not journal.approved(position_id, Action.CLOSE, AS_OF + HOUR + timedelta(seconds=1))
+    assert not journal.approved(position_id, Action.CLOSE, AS_OF - timedelta(seconds=1))
+    assert not journal.approved(position_id, Action.SWITCH, AS_OF)
+    assert not journal.approved(a_position(symbol="ETH").id, Action.CLOSE, AS_OF)
+
+
+def test_an_approval_lapses_with_another_action_in_a_store_as_in_memory() -> None:
+    journal, again = Journal(MonitorLimits()), Journal(MonitorLimits())
+    held = keep(journal, a_decision(flipped=True), "it waits")
+    assert held is not None
+    approved = held.model_copy(update={"approved_at": AS_OF})
+    journal.approve(approved)
+    hold = keep(journal, a_decision(after=MINUTE))
+    assert hold is not None
+    journal.still({})
+    again.recall([approved, hold])
+
+    for one in (journal, again):
+        assert not one.approved(held.record.position_id, Action.CLOSE, AS_OF + 2 * MINUTE)
+
+
+# Through the monitor
+
+
+async def kept_by(world: World) -> list[StoredDecision]:
+    """All decisions that the store has."""
+    return list(await world.store.decisions(AS_OF - HOUR))
+
+
+async def test_an_hour_of_holding_is_kept_as_one_row_and_a_change_as_another(world: World) -> None:
+    monitor = world.monitor()
+    await world.adopted(monitor)
+    await world.ticks(monitor, 59, every=60)
+    assert len(await kept_by(world)) == 1
+
+    await world.ticks(monitor, 2, every=60)
+    assert len(await kept_by(world)) == 2
+    world.rates.of["grvt"] = None
+    await world.ticks(monitor, 2, every=60)
+
+    assert [one.record.complete for one in await kept_by(world)] == [True, True, False]
+
+
+async def test_a_decision_that_acts_is_kept_with_its_trace_and_explained_from_the_store(world: World) -> None:
+    monitor = world.monitor()
+    position = await world.adopted(monitor)
+    world.flip()
+    (report,) = await world.ticks(monitor, 1)
+
+    (kept,) = [one for one in await kept_by(world) if one.record.action is Action.CLOSE]
+
+    assert kept.held is None
+    assert (kept.record.position_id, kept.record.position_version) == (position.id, position.version)
+    assert RebalanceDecision(kept.record) == report.decisions[0]
+    words = explain(kept.record)
+    for said in ("DIVERGENCE_FLIPPED", "lighter", "grvt", "BTC"):
+        assert said in words
+    assert len(kept.record.verdicts) == len(report.decisions[0].verdicts)
+
+
+async def test_with_more_positions_than_a_tick_looks_at_all_are_kept_in_turns(a_world: Callable[..., World]) -> None:
+    symbols = tuple(f"S{number}" for number in range(7))
+    world = a_world(symbols=symbols)
+    monitor = world.monitor(limits=MonitorLimits(records_per_tick=3))
+    positions = [await world.adopted(monitor, symbol) for symbol in symbols]
+
+    counts = []
+    for _ in range(4):
+        await world.ticks(monitor, 1, every=60)
+        counts.append(len(await kept_by(world)))
+
+    assert counts == [3, 6, 7, 7]
+    checked = [await world.store.position(position.id) for position in positions]
+    assert all(one is not None and one.last_check is not None for one in checked)
+
+
+async def test_an_exit_is_kept_whosever_turn_it_is(a_world: Callable[..., World]) -> None:
+    symbols = ("AAA", "BBB", "CCC")
+    world = a_world(symbols=symbols)
+    monitor = world.monitor(limits=MonitorLimits(records_per_tick=1))
+    positions = [await world.adopted(monitor, symbol) for symbol in symbols]
+    await world.ticks(monitor, 3)
+    world.flip("AAA", "BBB")
+
+    (report,) = await world.ticks(monitor, 1)
+
+    assert set(report.begun) == {position.id for position in positions[:2]}
+    acted = {one.record.position_id for one in await kept_by(world) if one.record.action is Action.CLOSE}
+    assert acted == set(report.begun)
+
+
+async def test_what_is_kept_does_not_depend_on_restarts(a_world: Callable[..., World]) -> None:
+    async def run(*, restarts: bool) -> list[object]:
+        world = a_world()
+        monitor = world.monitor()
+        await world.adopted(monitor)
+        for number in range(70):
+            if number == 20:
+                world.rates.of["grvt"] = None
+            if number == 40:
+                world.rates.of["grvt"] = "0.0003"
+            await world.ticks(world.monitor() if restarts and number % 7 == 3 else monitor, 1, every=60)
+        return [one.id for one in await kept_by(world)]
+
+    assert await run(restarts=True) == await run(restarts=False)
