@@ -72,8 +72,8 @@ HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 TOKENS = Decimal(100)
 FAILS = 0.2
 """The share of calls that fail."""
-PANIC_EVERY, PANIC_LASTS = 290, 2
-"""For so many ticks, every so many, more than half of the positions seem to want out, which is wrong data."""
+PANIC_EVERY, PANIC_LASTS = 180, 1
+"""For one tick, every so many, more than half of the positions seem to want out, which is wrong data."""
 WARM = 200
 """Ticks after which nothing may grow any more."""
 NOISE = 4_096

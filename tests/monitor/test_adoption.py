@@ -374,3 +374,17 @@ async def test_what_nobody_asked_for_may_be_given_too(world: World) -> None:
     taken = await world.monitor().adopt(a_position(), {Market("other", "ETH"): Known(5)})
 
     assert taken.long_quantity == Decimal("0.1")
+
+
+async def test_what_the_venues_say_of_funding_replaces_what_the_host_counted(world: World) -> None:
+    monitor = world.monitor()
+    world.hold()
+    world.lighter.fund("BTC", "2.5")
+    world.grvt.fund("BTC", "1.5")
+
+    position = await monitor.adopt(a_position(funding_collected_usd=4))
+    await world.ticks(monitor, 2)
+
+    stored = await world.store.position(position.id)
+    assert stored is not None
+    assert stored.funding_collected_usd == 4

@@ -85,6 +85,25 @@ def raises(text: str, kind: Callable[[str], BaseException] = RuntimeError) -> Ca
     return raised
 
 
+def returns(value: object) -> Callable[..., Any]:
+    """What returns it, in a list."""
+
+    async def returned(*_: Any, **__: Any) -> Any:
+        return [value]
+
+    return returned
+
+
+class Trap:
+    """A value that raises whatever is asked of it."""
+
+    def __init__(self, text: str) -> None:
+        self.__dict__["said"] = text
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(self.__dict__["said"])
+
+
 class Instead:
     """Something of which some methods are others."""
 
@@ -131,6 +150,7 @@ HOSTS: dict[str, Callable[..., dict[str, Any]]] = {
     "the store, as the name of its error": lambda world, text: {
         "store": Instead(world.store, commit=raises("", odd(f"Oops {FORGED}")))
     },
+    "what a store returns": lambda world, text: {"store": Instead(world.store, live=returns(Trap(text)))},
     "an observer": lambda world, text: {"observers": [Instead(Careless(), observe=raises(text))]},
 }
 

@@ -21,7 +21,8 @@ _LEGS = {Side.LONG: ("long_quantity", "long_entry_price"), Side.SHORT: ("short_q
 def adopted(position: Position, states: Mapping[Market, LegState], *, trades: bool = True) -> Position:
     """A position as it is taken over, with what is known of its legs. Unless it `trades`, they need not be known.
 
-    What the host says of a quantity counts as far as the venue shows at least as much. Raises InputError for a position
+    What the host says of a quantity counts as far as the venue shows at least as much, and what it says of funding only
+    where the venues do not say it themselves. Raises InputError for a position
     that is not simply open, or if a leg that was read is not there or on the wrong side.
     """
     if position.status is not PositionStatus.OPEN or position.then is not None or position.parent is not None:
@@ -39,9 +40,17 @@ def adopted(position: Position, states: Mapping[Market, LegState], *, trades: bo
         fields[quantity] = tokens if said is None else min(said, tokens)
         if getattr(position, price) is None:
             fields[price] = state.entry_price
+    if all(_accrued(states, market) for market in position.markets):
+        fields["funding_collected_usd"] = 0  # the venues say what it got, and that is booked
     if trades and any(market_of(position, leg) not in states or not _known(states, position, leg) for leg in Side):
         fields["attention"] = _NEVER_READ
     return position.model_copy(update=fields) if fields else position
+
+
+def _accrued(states: Mapping[Market, LegState], market: Market) -> bool:
+    """Whether a venue says what funding a leg got."""
+    state = states.get(market)
+    return isinstance(state, Known) and state.funding_accrued is not None
 
 
 def _known(states: Mapping[Market, LegState], position: Position, leg: Side) -> bool:

@@ -149,10 +149,8 @@ def _of_sent(case: ClosingLeg, asked: Asked, now: datetime) -> Step:
         alarm = AlarmKind.STALLED if overdue else None
         return Step(Do.WAIT, alarm=alarm, why="the order rests on the venue", again_at=case.last.deadline)
     may_rest = case.can.finds_ids and asked.report.state is ReportState.UNKNOWN  # the venue could say, and did not
-    if case.seen is Seen.FLAT and may_rest and not asked.cancelled:
-        return Step(Do.CANCEL)
-    if case.seen is Seen.FLAT and not may_rest:
-        return Step(Do.SETTLE, flat_at=case.read.true_at(case.can))
+    if case.seen is Seen.FLAT and not (may_rest and asked.cancelled):
+        return Step(Do.CANCEL) if may_rest else Step(Do.SETTLE, flat_at=case.read.true_at(case.can))
     if not asked.sent and _may_resend(case, asked.report, now):
         return Step(Do.RESEND)
     why = f"it is not known what became of the order: {asked.report.why or 'the venue does not know it'}"

@@ -13,6 +13,7 @@ from ..domain.names import as_line
 from ..domain.times import SECOND
 from ..errors import Fenced, RebalancerError, StoreError
 from ..ports import Clock, PositionStore
+from .notice import where
 
 T = TypeVar("T")
 
@@ -116,5 +117,5 @@ class Keeper:
         elif isinstance(outcome.error, RebalancerError):
             why = str(outcome.error)
         else:
-            why = f"it raised {type(outcome.error).__name__}"
-        raise StoreError(as_line(f"the store failed: {why}")) from outcome.error
+            why = f"it raised {where(outcome.error)}"
+        raise StoreError(as_line(f"the store failed: {why}")) from None  # what it raised may carry a secret
