@@ -207,6 +207,15 @@ class PositionStore(ABC):
     async def decisions(self, since: datetime) -> tuple[StoredDecision, ...]:
         """The decisions made at `since` or later, in order of time."""
 
+    async def exits(self, since: datetime) -> tuple[StoredDecision, ...]:
+        """Those of them that wanted to leave; a store that can tell without reading all should.
+
+        A monitor begins with them, and of thousands of positions that hold there is a decision an hour each.
+        """
+        from .domain.verdict import Action
+
+        return tuple(one for one in await self.decisions(since) if one.record.action is not Action.HOLD)
+
     @abstractmethod
     async def ledger(self, position_id: UUID) -> tuple[LedgerEntry, ...]:
         """A position's fees and funding, in order of time."""

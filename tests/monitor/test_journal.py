@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
 from rebalancer import Action, MonitorLimits, Position, RebalanceDecision, StoredDecision, presets
 from rebalancer.domain.explain import explain
 from rebalancer.monitor.journal import Journal
@@ -201,17 +203,22 @@ async def test_an_exit_is_kept_whosever_turn_it_is(a_world: Callable[..., World]
     assert acted == set(report.begun)
 
 
-async def test_what_is_kept_does_not_depend_on_restarts(a_world: Callable[..., World]) -> None:
-    async def run(*, restarts: bool) -> list[object]:
-        world = a_world()
-        monitor = world.monitor()
-        await world.adopted(monitor)
-        for number in range(70):
-            if number == 20:
-                world.rates.of["grvt"] = None
-            if number == 40:
-                world.rates.of["grvt"] = "0.0003"
-            await world.ticks(world.monitor() if restarts and number % 7 == 3 else monitor, 1, every=60)
-        return [one.id for one in await kept_by(world)]
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_restarts_lose_no_change_and_no_hourly_record(
+    a_world: Callable[..., World],
+    restarts: bool,  # noqa: FBT001
+) -> None:
+    world = a_world()
+    monitor = world.monitor()
+    await world.adopted(monitor)
+    began = world.clock.now()
+    for number in range(130):
+        world.rates.of["grvt"] = None if 20 <= number < 40 else "0.0003"
+        await world.ticks(world.monitor() if restarts and number % 70 == 30 else monitor, 1, every=60)
 
-    assert await run(restarts=True) == await run(restarts=False)
+    minutes = [(one.record.as_of - began) // timedelta(minutes=1) for one in await kept_by(world)]
+
+    again = [30, 31, 100, 101] if restarts else []  # a new monitor keeps a hold once more, and so does who leads again
+    assert sorted({0, 20, 40, *again}) == [minute for minute in minutes if minute in {0, 20, 40, *again}]
+    assert all(later - earlier <= 60 for earlier, later in zip(minutes, [*minutes[1:], 130], strict=True))
+    assert len(minutes) <= 5 + len(again)

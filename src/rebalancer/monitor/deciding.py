@@ -120,8 +120,14 @@ class Decider:
     async def recall(self, now: datetime) -> None:
         """Begin a term: what is remembered of decisions is what the store has."""
         since = now - max(self._limits.mass_window, self._limits.record_every + self._limits.approval_life)
-        decisions = await self._keeper.ask(lambda: self._keeper.store.decisions(since))
+        store = self._keeper.store
+        decisions = await self._keeper.ask(lambda: store.exits(since))
         self._exits.recall(decisions, self._liquidation)
+        approved = [one.record.as_of for one in decisions if one.approved_at is not None]
+        if approved:  # what was decided since may have ended an approval
+            first = min(approved)
+            later = await self._keeper.ask(lambda: store.decisions(first))
+            decisions = (*(one for one in decisions if one.record.as_of < first), *later)
         self.journal.recall(decisions)
         self.books = Books(self._keeper)
         if self._term != self._keeper.term:  # another process observed meanwhile

@@ -12,6 +12,7 @@ from ..domain.lifecycle import Switch, changed
 from ..domain.position import Position, PositionStatus
 from ..domain.times import SECOND
 from ..errors import Conflict, Fenced, Stopped, StoreError
+from ..presets import conservative
 from .factories import AS_OF, a_position, a_quote, a_rate, a_snapshot, an_opportunity
 from .stores import HOUR, Desk, an_intent, an_open_position, as_sent, require
 
@@ -21,8 +22,6 @@ LONGEST = "0.123456789012345678901234567891"
 
 def a_decision(position: Position, *, after: timedelta = timedelta(0), held: str | None = None) -> StoredDecision:
     """A decision to hold, as of `AS_OF` and `after`."""
-    from ..presets import conservative
-
     record = conservative().decide(position, a_snapshot(as_of=AS_OF + after)).record
     return StoredDecision(record=record, held=held)
 
@@ -110,6 +109,15 @@ async def decisions_are_read_from_an_instant_on_in_order_of_time(desk: Desk) -> 
     require(await desk.store.decisions(AS_OF) == (first, second, third), "decisions are not in order of time")
     later = await desk.store.decisions(AS_OF + 2 * SECOND)
     require(later == (second, third), "decisions of an instant are not among those since it, or earlier ones are")
+
+
+async def exits_are_the_decisions_that_did_not_hold(desk: Desk) -> None:
+    position = await desk.open()
+    flipped = a_snapshot(a_quote("lighter", "0.0003"), a_quote("grvt", "0.0001"), as_of=AS_OF + SECOND)
+    leaves = StoredDecision(record=conservative().decide(position, flipped).record, held="dry run")
+    await desk.write(decisions=(a_decision(position), leaves, a_decision(position, after=2 * SECOND)))
+    require(await desk.store.exits(AS_OF) == (leaves,), "exits are not those decisions that did not hold")
+    require(await desk.store.exits(AS_OF + 2 * SECOND) == (), "an exit from before the instant is there")
 
 
 async def a_ledger_is_in_order_of_time_and_of_one_position(desk: Desk) -> None:
@@ -470,6 +478,7 @@ CHECKS = (
     live_positions_are_in_order_of_their_opening_and_never_closed_ones,
     intents_are_in_order_of_time_and_without_a_position_only_the_unfinished_ones,
     decisions_are_read_from_an_instant_on_in_order_of_time,
+    exits_are_the_decisions_that_did_not_hold,
     a_ledger_is_in_order_of_time_and_of_one_position,
     observations_are_of_the_markets_asked_for_from_an_instant_on_in_order,
     a_decision_written_twice_is_there_once_and_an_approval_stays,

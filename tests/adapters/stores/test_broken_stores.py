@@ -214,6 +214,11 @@ class ReadsDecisionsAfterTheInstant(Broken):
         return tuple(one for one in await super().decisions(since) if one.record.as_of > since)
 
 
+class TakesAllDecisionsForExits(Broken):
+    async def exits(self, since: datetime) -> tuple[StoredDecision, ...]:
+        return await self.decisions(since)
+
+
 class ReadsAllMarkets(Broken):
     async def observations(self, markets: Collection[Market], since: datetime) -> tuple[Quote, ...]:
         return await super().observations([quote.market for quote in self._tables.seen.values()], since)
@@ -275,6 +280,7 @@ EXPECTED: dict[type[Broken], str] = {
     ReadsBackwards: "live positions are in order of their opening and never closed ones",
     ReadsIntentsBackwards: "intents are in order of time and without a position only the unfinished ones",
     ReadsDecisionsAfterTheInstant: "decisions are read from an instant on in order of time",
+    TakesAllDecisionsForExits: "exits are the decisions that did not hold",
     ReadsAllMarkets: "observations are of the markets asked for from an instant on in order",
     ListsTheClosed: "live positions are in order of their opening and never closed ones",
     ForgetsTheClosed: "live positions are in order of their opening and never closed ones",

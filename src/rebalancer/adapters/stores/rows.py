@@ -33,6 +33,7 @@ _DECISION = (
     "INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET approved_at = excluded.approved_at"
 )
 _POSITIONS = "SELECT id, value FROM positions"
+_LEAVES = "json_extract(value, '$.action') <> 'HOLD'"
 _DECISIONS = "SELECT id, held, approved_at, value FROM decisions"
 
 
@@ -117,9 +118,10 @@ class Rows:
         row = self._connection.execute(f"{_DECISIONS} WHERE id = ?", (str(decision_id),)).fetchone()
         return None if row is None else _decision(*row)
 
-    def decisions(self, since: datetime) -> Iterator[StoredDecision]:
-        """The decisions made at `since` or later."""
-        for row in self._connection.execute(f"{_DECISIONS} WHERE as_of >= ?", (epoch_seconds(since),)).fetchall():
+    def decisions(self, since: datetime, *, exits: bool = False) -> Iterator[StoredDecision]:
+        """The decisions made at `since` or later; of the `exits`, those that did not hold."""
+        made = f"{_DECISIONS} WHERE as_of >= ?" + (f" AND {_LEAVES}" if exits else "")
+        for row in self._connection.execute(made, (epoch_seconds(since),)).fetchall():
             decision = _decision(*row)
             if decision.record.as_of >= since:
                 yield decision

@@ -123,6 +123,11 @@ class SqliteStore(PositionStore):
         start = read_moment(since)
         return await self._read(lambda rows: tuple(sorted(rows.decisions(start), key=by_time)))
 
+    async def exits(self, since: datetime) -> tuple[StoredDecision, ...]:
+        """Those of them that wanted to leave."""
+        start = read_moment(since)
+        return await self._read(lambda rows: tuple(sorted(rows.decisions(start, exits=True), key=by_time)))
+
     async def ledger(self, position_id: UUID) -> tuple[LedgerEntry, ...]:
         """A position's fees and funding, in order of time."""
         return await self._read(lambda rows: tuple(sorted(rows.ledger(position_id), key=by_instant)))
