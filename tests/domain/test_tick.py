@@ -10,12 +10,12 @@ from rebalancer.testing import AS_OF, a_position
 
 def an_alarm(**fields: object) -> Alarm:
     """An alarm about a store."""
-    usual: dict[str, object] = {"kind": AlarmKind.STORE, "about": "the store", "why": "the disk is full", "since": AS_OF}
+    usual: dict[str, object] = {"kind": AlarmKind.STORE, "about": "the store", "why": "it is full", "since": AS_OF}
     return Alarm(**{**usual, **fields})
 
 
 def test_an_alarm_says_what_and_why_in_one_line() -> None:
-    assert str(an_alarm()) == "store: the store: the disk is full"
+    assert str(an_alarm()) == "store: the store: it is full"
     assert an_alarm().level is AlarmLevel.WARNING
 
 

@@ -270,6 +270,9 @@ class Weakness(NamedTuple):
     parts: tuple[tuple[Any, str, Callable[[Old], Any]], ...]
 
 
+_YES: Any = True
+
+
 def _always(value: object) -> Callable[[Old], Any]:
     """A method that always returns the same."""
     return lambda _old: lambda *_args, **_named: value
@@ -359,12 +362,12 @@ def _unknown_has_failed(old: Old) -> Any:
 
 
 def _resent_at_once(_: Old) -> Any:
-    return lambda case, report, now: case.seen is Seen.HELD
+    return lambda case, report: case.seen is Seen.HELD
 
 
 def _silence_is_absence(old: Old) -> Any:
     """A venue that does not say what became of an order does not know it."""
-    return lambda case, report, now: old(case, Report.absent(), now)
+    return lambda case, report: old(case, Report.absent())
 
 
 def _half_read_will_do(old: Old) -> Any:
@@ -466,13 +469,12 @@ def _a_fill_is_all(_: Old) -> Any:
 
 
 def _every_approval_counts(_: Old) -> Any:
-    return lambda case, now: case.last.approved_at is not None
+    return lambda intent, now, life: intent.approved_at is not None
 
 
 def _one_approval_for_all_sends(_: Old) -> Any:
-    def approved(case: Any, now: datetime) -> bool:
-        at = case.last.approved_at
-        return at is not None and now - at <= case.approval_life
+    def approved(intent: Any, now: datetime, life: timedelta) -> bool:
+        return intent.approved_at is not None and now - intent.approved_at <= life
 
     return approved
 
@@ -573,8 +575,13 @@ WEAKNESSES: Mapping[str, Weakness] = {
     "surplus is not traded": Weakness(((closing, "_quantity", _all_that_is_there), _MORE_THAN_LEFT)),
     "no more than was just read": Weakness(((closing, "_quantity", _what_is_recorded),)),
     "less what was filled already": Weakness(
-        ((closing.ClosingLeg, "left", lambda _old: property(lambda case: case.recorded)), _MORE_THAN_LEFT)
+        (
+            (closing.ClosingLeg, "left", lambda _old: property(lambda case: case.recorded)),
+            (closing, "_read_since", _always(_YES)),
+            _MORE_THAN_LEFT,
+        )
     ),
+    "another attempt is for what was read since": Weakness(((closing, "_read_since", _always(_YES)),)),
     "stored as sent before it is sent": Weakness(((closer.Closer, "_send", _sent_then_stored),)),
     "planned to sent is a compare-and-set": Weakness(((store_rules, "refused_intent", _ignoring(*_REVISIONS)),)),
     "one lease": Weakness((*_ELECTION, *_FENCE)),
@@ -594,8 +601,12 @@ WEAKNESSES: Mapping[str, Weakness] = {
     "so many closes a minute": Weakness(((exits.Exits, "_free", _always(10**6)),)),
     "an approval of an exit lapses": Weakness(((journal.Journal, "approved", _approved_for_ever),)),
     "a weak venue is supervised": Weakness(((Capabilities, "may_close", _property(value=True)),)),
-    "an approval of an order lapses": Weakness(((closing, "_approved", _every_approval_counts),)),
-    "an approval is for one send": Weakness(((closing, "_approved", _one_approval_for_all_sends),)),
+    "an approval of an order lapses": Weakness(
+        ((closing, "approved", _every_approval_counts), (closer, "approved", _every_approval_counts))
+    ),
+    "an approval is for one send": Weakness(
+        ((closing, "approved", _one_approval_for_all_sends), (closer, "approved", _one_approval_for_all_sends))
+    ),
     "a switch is no close": Weakness(((deciding.Decider, "_hindrance", _switching_is_closing),)),
     "a market has one owner": Weakness(((store_rules, "claims", _always(())),)),
     "a call has a deadline": Weakness(((desk, "within", _no_deadline),)),

@@ -24,7 +24,7 @@ from rebalancer import (
 )
 from rebalancer.domain.names import Market
 from rebalancer.monitor.adoption import adopted, merged
-from rebalancer.testing import AS_OF, a_position
+from rebalancer.testing import AS_OF, FakeExecutor, a_position
 from rebalancer.testing.fake_venue import Answer, Fate
 
 if TYPE_CHECKING:
@@ -382,9 +382,87 @@ async def test_what_the_venues_say_of_funding_replaces_what_the_host_counted(wor
     world.lighter.fund("BTC", "2.5")
     world.grvt.fund("BTC", "1.5")
 
-    position = await monitor.adopt(a_position(funding_collected_usd=4))
+    position = await monitor.adopt(a_position(funding_collected_usd=99))
     await world.ticks(monitor, 2)
 
     stored = await world.store.position(position.id)
     assert stored is not None
     assert stored.funding_collected_usd == 4
+
+
+def silent(world: World, venue: str) -> None:
+    """Have a venue not say what funding a leg got."""
+    real = world.executor
+
+    class Silent(FakeExecutor):
+        async def read_legs(self, markets: Any) -> Any:
+            legs = await real.read_legs(markets)
+            nothing = {"funding_accrued": None}
+            return {
+                one: state.model_copy(update=nothing) if one.venue == venue and isinstance(state, Known) else state
+                for one, state in legs.items()
+            }
+
+    world.executor = Silent(*world.venues.values())
+
+
+@pytest.mark.parametrize(("counted", "before", "after"), [(10, 10, 11), (0, 6, 7)])
+async def test_where_one_venue_says_nothing_of_funding_what_the_host_counted_counts_until_then(
+    world: World, counted: int, before: int, after: int
+) -> None:
+    silent(world, "lighter")
+    monitor = world.monitor()
+    world.hold()
+    world.grvt.fund("BTC", "6")
+    position = await monitor.adopt(a_position(funding_collected_usd=counted))
+    await world.ticks(monitor, 2, every=60)
+    first = await world.store.position(position.id)
+    world.grvt.fund("BTC", "1")
+
+    await world.ticks(world.monitor(), 2, every=60)
+
+    stored = await world.store.position(position.id)
+    assert first is not None
+    assert stored is not None
+    assert (first.funding_collected_usd, stored.funding_collected_usd) == (Decimal(before), Decimal(after))
+
+
+async def test_an_absurd_amount_of_funding_keeps_nobody_from_taking_a_position_over(world: World) -> None:
+    monitor = world.monitor()
+    world.hold()
+    world.grvt.fund("BTC", "1E28")
+
+    assert (await monitor.adopt(a_position(funding_collected_usd=4))).funding_collected_usd == 4
+
+
+@pytest.mark.parametrize(("quiet", "sum_"), [(None, 7), ("lighter", 5)])
+async def test_funding_of_what_is_added_is_counted_once(world: World, quiet: str | None, sum_: int) -> None:
+    if quiet is not None:
+        silent(world, quiet)
+    monitor = world.monitor()
+    position = await world.adopted(monitor)
+    world.lighter.fund("BTC", "2")
+    world.grvt.fund("BTC", "3")
+    await world.ticks(monitor, 1, every=60)
+    world.hold()
+    world.lighter.fund("BTC", "1")
+    world.grvt.fund("BTC", "1")
+
+    added = a_position(long_quantity="0.1", short_quantity="0.1", funding_collected_usd=2)
+    await monitor.merge(position.id, added)
+    await world.ticks(monitor, 2, every=60)
+
+    stored = await world.store.position(position.id)
+    assert stored is not None
+    assert stored.funding_collected_usd == sum_
+
+
+async def test_funding_is_not_added_while_it_can_not_be_read_who_counts_it(world: World) -> None:
+    monitor = world.monitor()
+    position = await world.adopted(monitor)
+    world.grvt.plan("read", Fate(answer=Answer.UNAVAILABLE))
+
+    with pytest.raises(Conflict, match="can not be read"):
+        await monitor.merge(position.id, a_position(funding_collected_usd=2))
+
+    assert await world.store.live() == (position,)

@@ -143,3 +143,46 @@ async def test_a_reason_of_a_venue_that_is_as_long_as_it_may_be_ends_no_tick(wor
     reports = await world.ticks(monitor, 3, every=60)
 
     assert AlarmKind.ORDER_UNKNOWN in {alarm.kind for alarm in reports[-1].alarms}
+
+
+async def test_an_alarm_does_not_last_over_a_time_in_which_another_monitor_watched(world: World) -> None:
+    monitor = world.monitor()
+    await world.adopted(monitor)
+    world.rates.down = True
+    await world.ticks(monitor, 1, every=60)
+    lease = await world.store.acquire("another monitor", timedelta(hours=3))
+    assert lease is not None
+
+    (standing_by,) = await world.ticks(monitor, 1, every=3600)
+    await world.store.release(lease)
+    now = world.clock.now()
+    (report,) = await world.ticks(monitor, 1)
+
+    assert standing_by.alarms == ()
+    assert [(alarm.kind, alarm.level, alarm.since) for alarm in report.alarms] == [("source_down", "warning", now)]
+
+
+async def test_what_nobody_expected_is_an_alarm_of_its_own_kind(world: World) -> None:
+    """The disk is not to blame for a bug: in a tick as a whole, or in one close."""
+    monitor = world.monitor()
+    await world.adopted(monitor)
+    world.flip()
+    world.grvt.plan("place", Fate(reject="no liquidity"))
+    await world.ticks(monitor, 1)
+    intents = world.store.intents
+
+    async def nonsense(*_: object) -> object:
+        return None
+
+    world.store.intents = nonsense  # type: ignore[method-assign, assignment]
+    (one_close,) = await world.ticks(monitor, 1)
+    world.store.intents = intents  # type: ignore[method-assign]
+    world.store.live = nonsense  # type: ignore[method-assign, assignment]
+    (whole,) = await world.ticks(monitor, 1)
+
+    for report in (one_close, whole):
+        kinds = {alarm.kind for alarm in report.alarms}
+        assert AlarmKind.DEFECT in kinds
+        assert AlarmKind.STORE not in kinds
+        assert "TypeError in " in report.failures[0].why
+    assert whole.active

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rebalancer import (
+    AlarmKind,
     FundingRate,
     Known,
     LedgerEntry,
@@ -234,3 +235,156 @@ async def test_fees_of_a_close_are_booked_once_for_each_order(a_world: Callable[
     stored = await world.store.position(position.id)
     assert stored is not None
     assert stored.fees_paid_usd == Decimal(10)
+
+
+async def collected(world: World, position: Any) -> Decimal:
+    """What the store says that a position got, which is what its ledger says."""
+    stored = await world.store.position(position.id)
+    assert stored is not None
+    assert stored.funding_collected_usd == sum(amount for *_, amount in await funding(world, position))
+    return stored.funding_collected_usd
+
+
+async def test_what_is_due_when_an_exit_begins_is_booked_with_it(world: World) -> None:
+    monitor = world.monitor()
+    position = await world.adopted(monitor)
+    await world.ticks(monitor, 1, every=60)
+    world.grvt.fund("BTC", "3")
+    world.lighter.fund("BTC", "-1")
+    world.flip()
+
+    await world.ticks(monitor, 1)
+
+    assert await world.status(position) is PositionStatus.CLOSED
+    assert await collected(world, position) == 2
+
+
+async def test_a_settlement_that_is_due_when_an_exit_begins_is_booked_with_it(world: World) -> None:
+    world.executor = without_funding(world)
+    source = Settles(world, rates={"lighter": "0.0001", "grvt": "0.0003"})
+    monitor = world.monitor()
+    position = await world.adopted(monitor, opened_at=world.clock.now())
+    world.clock.advance(HOUR)
+    source._rates = {"lighter": "0.0003", "grvt": "0.0001"}
+
+    await world.ticks(monitor, 1)
+
+    assert await world.status(position) is PositionStatus.CLOSED
+    assert await collected(world, position) == -2
+
+
+async def test_what_is_paid_while_it_is_closed_is_booked(world: World) -> None:
+    monitor = world.monitor()
+    position = await world.adopted(monitor)
+    world.flip()
+    world.grvt.plan("place", Fate(reject="halted"), times=20)
+    for _ in range(5):
+        await world.ticks(monitor, 1, every=600)
+        world.grvt.fund("BTC", "-3")
+    assert await world.status(position) is PositionStatus.HALF_CLOSED
+    assert await collected(world, position) == -12
+
+    world.grvt.unplan()
+    await world.ticks(world.monitor(), 2)
+
+    assert await world.status(position) is PositionStatus.CLOSED
+    assert await collected(world, position) == -15
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+async def test_what_is_paid_just_before_the_end_is_booked_after_it(
+    world: World,
+    by_hand: bool,  # noqa: FBT001
+) -> None:
+    real = world.executor
+
+    class Pays(FakeExecutor):
+        async def send(self, intent: Any) -> Any:
+            world.grvt.fund("BTC", "5")  # after the tick has read the legs
+            return await real.send(intent)
+
+    world.executor = Pays(*world.venues.values())
+    monitor = world.monitor()
+    position = await world.adopted(monitor)
+    if by_hand:
+        await monitor.close(position.id)
+    else:
+        world.flip()
+        await world.ticks(monitor, 1)
+
+    assert await world.status(position) is PositionStatus.CLOSED
+    assert await collected(world, position) == 10
+
+
+@pytest.mark.parametrize("forgets", [0, None])
+async def test_a_venue_that_forgets_a_leg_which_is_gone_takes_nothing_back(world: World, forgets: int | None) -> None:
+    real = world.executor
+
+    class Forgets(FakeExecutor):
+        async def read_legs(self, markets: Any) -> Any:
+            legs = await real.read_legs(markets)
+            gone = {market: state for market, state in legs.items() if isinstance(state, Known) and not state.quantity}
+            return legs | {market: Known(0, funding_accrued=forgets) for market in gone}
+
+    world.executor = Forgets(*world.venues.values())
+    monitor = world.monitor()
+    position = await world.adopted(monitor)
+    world.lighter.fund("BTC", "4")
+    world.grvt.fund("BTC", "3")
+    world.flip()
+    world.grvt.plan("place", Fate(reject="halted"), times=2)
+
+    await world.ticks(monitor, 5, every=60)
+
+    assert await world.status(position) is PositionStatus.CLOSED
+    assert await collected(world, position) == 7
+
+
+async def test_an_absurd_amount_is_said_and_not_booked_and_stops_nothing_else(a_world: Callable[..., World]) -> None:
+    world = a_world(symbols=("BTC", "ETH"))
+    monitor = world.monitor()
+    position, other = [await world.adopted(monitor, symbol) for symbol in ("BTC", "ETH")]
+    world.lighter.fund("BTC", "2")
+    world.grvt.fund("BTC", "1E28")
+    world.flip("ETH")
+
+    (report,) = await world.ticks(monitor, 1)
+
+    assert await world.status(other) is PositionStatus.CLOSED
+    assert await collected(world, position) == 2
+    assert [(alarm.kind, alarm.position_id) for alarm in report.alarms] == [(AlarmKind.SUSPICIOUS, position.id)]
+    assert "grvt" in report.alarms[0].about
+    assert not report.failures
+
+
+async def test_no_settlement_is_booked_at_an_absurd_mark_price(world: World) -> None:
+    world.executor = without_funding(world)
+    Settles(world, rates={"lighter": "0.0001", "grvt": "0.0003"}, marks={"grvt": "1E29"})
+    monitor = world.monitor()
+    position = await world.adopted(monitor, opened_at=world.clock.now())
+    world.clock.advance(HOUR)
+
+    (report,) = await world.ticks(monitor, 1)
+
+    assert await collected(world, position) == -1
+    assert [alarm.kind for alarm in report.alarms] == [AlarmKind.SUSPICIOUS]
+
+
+@pytest.mark.parametrize("part", ["rebalancer.monitor.books.Books.due", "rebalancer.monitor.memory.Memory.new"])
+async def test_a_defect_of_the_bookkeeping_stops_no_exit(
+    a_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    world = a_world(symbols=("BTC", "ETH"))
+    monitor = world.monitor()
+    _, leaving = [await world.adopted(monitor, symbol) for symbol in ("BTC", "ETH")]
+    world.grvt.fund("BTC", "1")
+    world.flip("ETH")
+
+    def broken(*_: object) -> None:
+        raise ArithmeticError
+
+    monkeypatch.setattr(part, broken)
+    (report,) = await world.ticks(monitor, 1)
+
+    assert report.begun == (leaving.id,)
+    assert report.failures

@@ -277,10 +277,42 @@ async def test_a_close_that_was_planned_and_never_sent_waits_until_both_legs_are
 async def test_once_a_close_has_begun_an_unread_leg_does_not_hold_up_the_other_one(world: World) -> None:
     monitor = world.monitor()
     world.lighter.plan("place", Fate(reject="no liquidity"))
-    await begun(world, monitor, Fate(reject="no liquidity"))
+    await begun(world, monitor, Fate(share="0.5"))
     world.grvt.plan("read", Fate(answer=Answer.UNAVAILABLE))
     await world.ticks(monitor, 1)
-    assert world.held == {("grvt", "BTC"): Decimal("-0.1")}
+    assert world.held == {("grvt", "BTC"): Decimal("-0.05")}
+
+
+async def test_orders_that_were_rejected_began_nothing_so_an_unread_leg_holds_the_close(world: World) -> None:
+    monitor = world.monitor()
+    world.lighter.plan("place", Fate(reject="no liquidity"))
+    position = await begun(world, monitor, Fate(reject="no liquidity"))
+    world.grvt.plan("read", Fate(answer=Answer.UNAVAILABLE), times=3)
+
+    await world.ticks(monitor, 3)
+    assert world.held == {("lighter", "BTC"): Decimal("0.1"), ("grvt", "BTC"): Decimal("-0.1")}
+
+    await world.ticks(monitor, 1)
+    assert await world.status(position) is PositionStatus.CLOSED
+    assert (world.held, world.wrong) == ({}, [])
+
+
+async def test_a_close_with_one_supervised_leg_begins_when_that_is_approved(world: World) -> None:
+    true = world.executor.capabilities("grvt")
+    weak = true.model_copy(update={"reduce_only": False, "dedupes_ids": False})
+    world.executor = FakeExecutor(world.lighter, world.grvt, capabilities={"grvt": weak})
+    monitor = world.monitor()
+    position = await world.adopted(monitor)
+    world.flip()
+
+    (report, *_) = await world.ticks(monitor, 2)
+    assert world.sent == []
+
+    (waiting,) = [alarm for alarm in report.alarms if alarm.kind is AlarmKind.NEEDS_APPROVAL]
+    await monitor.approve(str(waiting.approve))
+    await world.ticks(monitor, 1)
+    assert await world.status(position) is PositionStatus.CLOSED
+    assert (world.held, world.wrong) == ({}, [])
 
 
 async def test_a_half_close_is_finished_without_a_read_where_orders_only_reduce(world: World) -> None:

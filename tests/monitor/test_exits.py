@@ -141,6 +141,21 @@ def test_exits_after_now_are_of_a_clock_that_was_set_back_and_use_up_no_minute()
     assert held(exits, positions[:1], positions) == []
 
 
+def test_a_minutes_rate_is_kept_with_a_window_that_is_shorter_than_a_minute() -> None:
+    exits, positions = Exits(MonitorLimits(closes_per_minute=1, mass_window=10 * SECOND)), some(20)
+    exits.began(a_position(symbol="OTHER").id, AS_OF - 20 * SECOND, exempt=False)
+
+    assert held(exits, positions[:1], positions) == [RATE]
+
+
+def test_a_minutes_exits_count_in_no_mass_exit_of_a_shorter_window() -> None:
+    exits, positions = Exits(MonitorLimits(mass_window=10 * SECOND)), some(4)
+    for position in positions[:2]:
+        exits.began(position.id, AS_OF - 20 * SECOND, exempt=False)
+
+    assert held(exits, positions[2:3], positions[2:]) == []
+
+
 def test_a_tie_is_broken_by_the_id_whatever_the_order() -> None:
     exits, positions = Exits(MonitorLimits(closes_per_minute=1)), some(20)
     asked = [Wanted(position, Urgency.NORMAL) for position in positions[:3]]

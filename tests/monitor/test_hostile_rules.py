@@ -493,7 +493,7 @@ STORE = [
     "commit",
     "live",
     "intents",
-    "decisions",
+    "exits",
     "ledger",
     "observations",
     "switch",
@@ -554,7 +554,7 @@ async def test_a_store_that_answers_nonsense_ends_no_loop(world: World, method: 
 
     assert world.sent == [] or method in ("decisions", "switch")
     assert (
-        (report.failures and AlarmKind.STORE in {alarm.kind for alarm in report.alarms})
+        (report.failures and {AlarmKind.STORE, AlarmKind.DEFECT} & {alarm.kind for alarm in report.alarms})
         or not report.active
         or (await world.status(position) is PositionStatus.CLOSED)
     )

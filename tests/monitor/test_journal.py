@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rebalancer import Action, MonitorLimits, Position, RebalanceDecision, StoredDecision, presets
+from rebalancer import (
+    Action,
+    AlarmKind,
+    AlarmLevel,
+    BaseRule,
+    MonitorLimits,
+    Needs,
+    Position,
+    RebalanceDecision,
+    StoredDecision,
+    Verdict,
+    presets,
+)
 from rebalancer.domain.explain import explain
 from rebalancer.monitor.journal import Journal
 from rebalancer.testing import AS_OF, a_position, a_quote, a_snapshot
@@ -113,7 +125,8 @@ def test_an_approval_counts_for_the_same_action_until_it_expires() -> None:
 
     assert journal.approved(position_id, Action.CLOSE, AS_OF + HOUR)
     assert not journal.approved(position_id, Action.CLOSE, AS_OF + HOUR + timedelta(seconds=1))
-    assert not journal.approved(position_id, Action.CLOSE, AS_OF - timedelta(seconds=1))
+    assert journal.approved(position_id, Action.CLOSE, AS_OF - HOUR)  # the clock was set back
+    assert not journal.approved(position_id, Action.CLOSE, AS_OF - HOUR - timedelta(seconds=1))
     assert not journal.approved(position_id, Action.SWITCH, AS_OF)
     assert not journal.approved(a_position(symbol="ETH").id, Action.CLOSE, AS_OF)
 
@@ -126,11 +139,28 @@ def test_an_approval_lapses_with_another_action_in_a_store_as_in_memory() -> Non
     journal.approve(approved)
     hold = keep(journal, a_decision(after=MINUTE))
     assert hold is not None
-    journal.still({})
+    journal.still({hold.record.position_id: RebalanceDecision(hold.record)})
     again.recall([approved, hold])
 
     for one in (journal, again):
         assert not one.approved(held.record.position_id, Action.CLOSE, AS_OF + 2 * MINUTE)
+
+
+def test_a_hold_for_want_of_data_ends_no_approval_in_a_store_as_in_memory() -> None:
+    journal, again = Journal(MonitorLimits()), Journal(MonitorLimits())
+    held = keep(journal, a_decision(flipped=True), "it waits")
+    assert held is not None
+    approved = held.model_copy(update={"approved_at": AS_OF})
+    journal.approve(approved)
+    blind = presets.conservative().decide(a_position(), a_snapshot(a_quote(), as_of=AS_OF + MINUTE))
+    assert (blind.action, blind.complete) == (Action.HOLD, False)
+    kept = keep(journal, blind)
+    assert kept is not None
+    journal.still({blind.position_id: blind})
+    again.recall([approved, kept])
+
+    for one in (journal, again):
+        assert one.approved(blind.position_id, Action.CLOSE, AS_OF + 2 * MINUTE)
 
 
 # Through the monitor
@@ -222,3 +252,27 @@ async def test_restarts_lose_no_change_and_no_hourly_record(
     assert sorted({0, 20, 40, *again}) == [minute for minute in minutes if minute in {0, 20, 40, *again}]
     assert all(later - earlier <= 60 for earlier, later in zip(minutes, [*minutes[1:], 130], strict=True))
     assert len(minutes) <= 5 + len(again)
+
+
+async def test_a_rule_that_fails_is_one_alarm_whosever_turn_it_is(a_world: Callable[..., World]) -> None:
+    class Broken(BaseRule):
+        needs = Needs(rates=False)
+
+        def evaluate(self, ctx: object, /) -> Verdict:
+            raise ValueError
+
+    symbols = ("AAA", "BBB", "CCC")
+    world = a_world(symbols=symbols)
+    world.strategy = Broken() | presets.conservative()
+    monitor = world.monitor(limits=MonitorLimits(records_per_tick=1))
+    for symbol in symbols:
+        await world.adopted(monitor, symbol)
+
+    reports = await world.ticks(monitor, 8, every=300)
+
+    assert [len(report.alarms) for report in reports] == [1] * 8
+    assert {(alarm.kind, alarm.about) for report in reports for alarm in report.alarms} == {
+        (AlarmKind.DEGRADED, "rule Broken")
+    }
+    assert reports[-1].alarms[0].level is AlarmLevel.CRITICAL
+    assert "3 positions" in reports[-1].alarms[0].why

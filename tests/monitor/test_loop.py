@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,8 @@ from rebalancer import (
     StoreError,
     TickReport,
 )
-from rebalancer.testing import ManualClock
+from rebalancer.monitor.loop import HAND_OVER
+from rebalancer.testing import ManualClock, a_position
 from rebalancer.testing.fake_venue import Fate
 
 if TYPE_CHECKING:
@@ -146,6 +148,7 @@ async def test_a_close_under_way_is_looked_at_between_two_ticks_without_deciding
     assert await world.status(position) is PositionStatus.CLOSED
     assert [report.as_of for report in listens.reports] == sorted({report.as_of for report in listens.reports})
     assert all(not report.decisions for report in listens.reports[1:])
+    assert [report.decided for report in listens.reports] == [True, *([False] * (len(listens.reports) - 1))]
 
 
 async def test_the_lease_is_renewed_between_two_ticks_that_are_far_apart(world: World) -> None:
@@ -264,3 +267,94 @@ async def test_a_run_takes_no_real_time_and_leaves_no_task(world: World) -> None
 
     assert isinstance(world.clock, ManualClock)
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+IN_A_CALL = ContextVar("IN_A_CALL", default=False)
+
+
+class Meets:
+    """An executor whose reads wait for `go`, if they are made by `call`."""
+
+    def __init__(self, world: World) -> None:
+        self.reads, self.go = asyncio.Event(), asyncio.Event()
+        self._read = world.executor.read_legs
+        world.executor.read_legs = self._waits
+
+    async def call(self, what: Awaitable[Position]) -> Position:
+        IN_A_CALL.set(True)
+        return await what
+
+    async def _waits(self, markets: Any) -> Any:
+        if IN_A_CALL.get():
+            self.reads.set()
+            await self.go.wait()
+        return await self._read(markets)
+
+
+def sleeps_until(world: World, meets: Meets) -> None:
+    """Have a run sleep until a call reads, and let that go on while others may have the lease."""
+    sleep = world.clock.sleep
+
+    async def sleeps(seconds: float) -> None:
+        if seconds > 5:  # no venue takes that long: it is the run
+            world.clock.slept.append(seconds)
+            await meets.reads.wait()
+        if seconds == HAND_OVER.total_seconds() and not meets.go.is_set():
+            meets.go.set()
+            for _ in range(500):
+                await asyncio.sleep(0)
+        await sleep(seconds)
+
+    world.clock.sleep = sleeps  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("what", ["adopt", "close"])
+@pytest.mark.parametrize("ends", ["the lease is handed over", "the run is cancelled", "it is closed"])
+async def test_no_call_of_this_process_loses_the_lease_while_it_goes_on(
+    a_world: Callable[..., World], what: str, ends: str
+) -> None:
+    """Neither by the moment in which a run lets others have it, nor by the end of the run."""
+    world = a_world(symbols=("BTC", "ETH"))
+    meets, monitor = Meets(world), world.monitor()
+    position = await world.adopted(monitor)
+    world.hold("ETH")
+    sleeps_until(world, meets)
+    running = asyncio.ensure_future(monitor.run(every=MINUTE))
+    await until(lambda: any(seconds > 5 for seconds in world.clock.slept))
+    if ends == "it is closed":
+        await stop(running)
+    call = monitor.adopt(a_position(symbol="ETH")) if what == "adopt" else monitor.close(position.id)
+    called = asyncio.ensure_future(meets.call(call))
+    await until(meets.reads.is_set)
+
+    closing = None
+    if ends == "the run is cancelled":
+        await stop(running)
+    if ends == "it is closed":
+        closing = asyncio.ensure_future(monitor.aclose())
+        await asyncio.sleep(0)
+    if ends != "the lease is handed over":
+        meets.go.set()
+
+    assert (await called).status is (PositionStatus.OPEN if what == "adopt" else PositionStatus.CLOSED)
+    if closing is not None:
+        await closing
+    await stop(running)
+    assert (await world.monitor().check_all_positions()).active
+
+
+async def test_a_run_that_ends_under_a_call_gives_the_lease_back_at_the_end_of_that(world: World) -> None:
+    meets, monitor, other = Meets(world), world.monitor(), world.monitor()
+    position = await world.adopted(monitor)
+    running = asyncio.ensure_future(monitor.run(every=MINUTE))
+    await until(lambda: bool(world.clock.slept))
+    called = asyncio.ensure_future(meets.call(monitor.close(position.id)))
+    await until(meets.reads.is_set)
+
+    await stop(running)
+    under = await other.check_all_positions()
+    meets.go.set()
+    await called
+
+    assert not under.active
+    assert (await other.check_all_positions()).active

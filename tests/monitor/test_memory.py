@@ -14,9 +14,13 @@ from rebalancer import (
     AlarmKind,
     Confirmed,
     DivergenceFlip,
+    Freshness,
     LiquidationDistance,
+    MarketRequest,
+    MarketSnapshot,
     MonitorLimits,
     PositionStatus,
+    RateKind,
     presets,
 )
 from rebalancer.domain.names import Market
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from .conftest import World
 
 HOUR = timedelta(hours=1)
+FRESH = Freshness().max_age
 BTC = Market("lighter", "BTC")
 
 
@@ -71,14 +76,16 @@ async def test_only_the_latest_are_kept_and_only_of_what_is_held(world: World) -
     assert memory.past == ()
 
 
-async def test_blindness_is_the_age_of_the_older_leg_and_unknown_if_one_was_never_seen(world: World) -> None:
+async def test_blindness_counts_from_when_the_first_rate_stopped_to_count_and_is_unknown_if_one_was_never_seen(
+    world: World,
+) -> None:
     memory, position = a_memory(world), a_position()
     await memory.recall([position.pair.long, position.pair.short], AS_OF)
     memory.keep([a_quote("lighter", observed_at=AS_OF - HOUR)])
-    assert memory.blind_for(position, AS_OF) is None
+    assert memory.blind_for(position, a_snapshot()) is None
 
     memory.keep([a_quote("grvt", observed_at=AS_OF - 2 * HOUR)])
-    assert memory.blind_for(position, AS_OF) == 2 * HOUR
+    assert memory.blind_for(position, a_snapshot()) == 2 * HOUR - FRESH
 
 
 def confirmed(world: World) -> None:
@@ -184,7 +191,7 @@ async def test_after_max_blind_it_leaves_also_across_a_restart(
     position = await world.adopted(monitor)
     await world.ticks(monitor, 1, every=0)
     world.rates.down = True
-    world.clock.advance(timedelta(hours=4) - timedelta(seconds=1))
+    world.clock.advance(timedelta(hours=4) + FRESH - timedelta(seconds=1))
     monitor = world.monitor(limits=BLIND) if restarts else monitor
     await world.ticks(monitor, 1, every=1)
     assert await world.status(position) is PositionStatus.OPEN
@@ -200,6 +207,29 @@ async def test_after_max_blind_it_leaves_also_across_a_restart(
     assert [(fact.name, fact.value, fact.limit) for fact in facts] == [
         ("blind_seconds", Decimal(14_400), Decimal(14_400))
     ]
+
+
+async def test_a_settled_rate_is_not_blindness_as_long_as_it_counts(world: World) -> None:
+    ask, settled = world.rates.snapshot, world.clock.now() - 3 * HOUR
+
+    async def old(request: MarketRequest) -> MarketSnapshot:
+        answer = await ask(request)
+        seen = {"observed_at": settled, "kind": RateKind.SETTLED}
+        return answer.model_copy(update={"quotes": tuple(quote.model_copy(update=seen) for quote in answer.quotes)})
+
+    world.rates.snapshot = old  # type: ignore[method-assign]
+    monitor = world.monitor(limits=MonitorLimits(max_blind=2 * HOUR))
+    position = await world.adopted(monitor)
+    await world.ticks(monitor, 1)
+    world.rates.down = True
+
+    await world.ticks(monitor, 1)
+    world.clock.advance(settled + 18 * HOUR - timedelta(seconds=1) - world.clock.now())  # it counts for 16 hours
+    await world.ticks(monitor, 1, every=1)
+    assert await world.status(position) is PositionStatus.OPEN
+    await world.ticks(world.monitor(limits=MonitorLimits(max_blind=2 * HOUR)), 1)
+
+    assert await world.status(position) is PositionStatus.CLOSED
 
 
 async def test_one_that_never_saw_a_rate_is_not_known_to_be_blind_for_long(world: World) -> None:

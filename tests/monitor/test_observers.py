@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
@@ -13,7 +13,7 @@ from rebalancer.monitor.outbox import MOST, Outbox
 from rebalancer.testing import AS_OF
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .conftest import World
 
@@ -228,3 +228,78 @@ async def test_without_reports_there_are_no_tasks(world: World) -> None:
 
     assert others() == set()
     await monitor.aclose()
+
+
+def test_a_loop_of_its_own_for_each_tick_loses_no_report(a_world: Callable[..., World]) -> None:
+    """Its tasks end with it: what they had not told is told in the next one."""
+    world, listens = a_world(), Listens()
+    monitor = world.monitor(observers=[listens])
+
+    reports = [asyncio.run(monitor.check_all_positions()) for _ in range(20)]
+    told_before = len(listens.reports)
+    asyncio.run(monitor.aclose())
+
+    assert told_before == 19
+    assert listens.reports == reports
+    assert all(report.alarms == () for report in reports)
+
+
+def test_a_report_that_is_cut_off_by_the_end_of_its_loop_is_dropped_with_an_alarm(
+    a_world: Callable[..., World],
+) -> None:
+    class Posts(Observer):
+        """It needs longer than the loop lasts."""
+
+        begun: ClassVar[list[TickReport]] = []
+
+        async def observe(self, report: TickReport) -> None:
+            self.begun.append(report)
+            await asyncio.sleep(60)
+
+    monitor = a_world().monitor(observers=[Posts()])
+
+    reports = [asyncio.run(monitor.check_all_positions()) for _ in range(6)]
+
+    (alarm,) = reports[-1].alarms
+    assert alarm.kind is AlarmKind.OBSERVER
+    assert "4 reports were dropped" in alarm.why
+    assert Posts.begun == reports[:5]
+
+
+def test_a_loop_that_ended_without_ending_its_tasks_keeps_no_observer_from_being_told() -> None:
+    listens = Listens()
+    outbox = Outbox([listens], deadline=SHORT)
+    given = list(reports(2))
+
+    async def tell(report: TickReport) -> None:
+        outbox.tell(report)
+
+    left = asyncio.new_event_loop()
+    left.run_until_complete(tell(given[0]))  # its tasks are there still, and never go on
+
+    async def later() -> None:
+        outbox.tell(given[1])
+        await outbox.aclose(patience=SHORT)
+
+    asyncio.run(later())
+
+    assert listens.reports == given
+    for task in asyncio.all_tasks(left):
+        task.cancel()
+    left.run_until_complete(asyncio.sleep(0.01))
+    left.close()
+
+
+async def test_closing_gives_up_what_it_could_not_tell() -> None:
+    hangs = Hangs()
+    outbox = Outbox([hangs], deadline=timedelta(hours=1))
+    for report in reports(3):
+        outbox.tell(report)
+    await outbox.aclose(patience=SHORT)
+    began = asyncio.get_running_loop().time()
+
+    await outbox.aclose(patience=timedelta(hours=1))
+
+    assert asyncio.get_running_loop().time() - began < 1
+    (notice,) = outbox.notices
+    assert "3 reports were dropped" in notice.why

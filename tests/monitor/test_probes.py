@@ -402,6 +402,19 @@ async def what_is_filled_is_not_closed_again(a_world: World, _: ModuleType) -> l
     return await wrongs(world, position)
 
 
+async def a_read_of_before_an_order_is_not_traded_on(a_world: World, _: ModuleType) -> list[str]:
+    world = a_world(habits=Habits(**FOREVER, read_lag=timedelta(seconds=5)))
+    monitor = world.monitor()
+    world.hold()
+    world.clock.advance(timedelta(seconds=10))
+    position = await monitor.adopt(a_position())
+    world.grvt.change("BTC", "0.06")
+    world.clock.advance(timedelta(seconds=10))
+    world.flip()
+    await world.ticks(monitor, 30, every=1)
+    return await wrongs(world, position)
+
+
 async def a_crash_while_an_order_is_sent_does_not_double_it(a_world: World, _: ModuleType) -> list[str]:
     world = a_world(habits=Habits(**FORGETS))
     executor = world.executor = Hooked(world, settle=SETTLE)
@@ -595,7 +608,9 @@ async def to_approve(world: World_, monitor: Any) -> str:
     """The order on grvt that waits for a person."""
     world.flip()
     await world.ticks(monitor, 1)
-    return next(intent.key for intent in await world.store.intents() if intent.venue == "grvt")
+    keys = {intent.venue: intent.key for intent in await world.store.intents()}
+    await monitor.approve(keys["lighter"])
+    return keys["grvt"]
 
 
 async def a_supervised_venue_gets_no_order_by_itself(a_world: World, _: ModuleType) -> list[str]:
@@ -628,7 +643,8 @@ async def an_order_is_approved_for_one_send(a_world: World, _: ModuleType) -> li
     world.grvt.plan("place", NOT_DONE, times=None)
     await monitor.approve(key)
     await world.ticks(monitor, 4)
-    return executor.sends[1:] if executor.sends else ["what was approved was not sent"]
+    sends = [one for one in executor.sends if one == key]
+    return sends[1:] if sends else ["what was approved was not sent"]
 
 
 class Switches(BaseRule):
@@ -712,6 +728,7 @@ PROBES: Mapping[str, Probe] = {
     "surplus is not traded": a_surplus_is_left_alone,
     "no more than was just read": no_more_is_closed_than_was_just_read,
     "less what was filled already": what_is_filled_is_not_closed_again,
+    "another attempt is for what was read since": a_read_of_before_an_order_is_not_traded_on,
     "stored as sent before it is sent": a_crash_while_an_order_is_sent_does_not_double_it,
     "planned to sent is a compare-and-set": two_monitors_without_a_lease_send_once,
     "one lease": one_monitor_is_active,

@@ -77,10 +77,10 @@ ways = pytest.mark.parametrize("kill", [by_method, by_another_process, by_file])
 
 
 async def planned(world: World, monitor: PositionMonitor) -> Position:
-    """Nothing was sent yet: the legs can not be read."""
+    """The first orders were rejected, and the next ones are planned."""
     position = await world.adopted(monitor)
     for venue in world.venues.values():
-        venue.plan("read", Fate(answer=Answer.UNAVAILABLE), times=2)
+        venue.plan("place", Fate(reject="no liquidity"))
     await monitor.close(position.id)
     return position
 

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from rebalancer import Action, AlarmKind, IntentState, MonitorLimits, PositionStatus, Side, StoreMode
-from rebalancer.testing.fake_venue import Fate
+import pytest
+
+from rebalancer import (
+    Action,
+    AlarmKind,
+    IntentState,
+    MarketRequest,
+    MarketSnapshot,
+    MonitorLimits,
+    Needs,
+    PositionStatus,
+    Side,
+    StoreMode,
+    Switch,
+)
+from rebalancer.testing import FakeExecutor
+from rebalancer.testing.fake_venue import Answer, Fate
 
 if TYPE_CHECKING:
     from .conftest import World
@@ -20,7 +36,8 @@ async def test_a_position_that_holds_is_decided_and_nothing_is_sent(world: World
     report = await monitor.check_all_positions()
 
     assert [decision.action for decision in report.decisions] == [Action.HOLD]
-    assert report.active and not report.skipped and not report.failures and not report.alarms
+    assert report.active
+    assert (report.skipped, report.failures, report.alarms) == ((), (), ())
     assert world.sent == []
     assert await monitor.get_open_positions() == (await world.store.position(position.id),)
 
@@ -36,7 +53,8 @@ async def test_a_flip_closes_both_legs_in_the_same_tick(world: World) -> None:
     assert await world.status(position) is PositionStatus.CLOSED
     assert (world.held, world.wrong) == ({}, [])
     stored = await world.store.position(position.id)
-    assert stored is not None and stored.close_reason == "DIVERGENCE_FLIPPED"
+    assert stored is not None
+    assert stored.close_reason == "DIVERGENCE_FLIPPED"
 
 
 async def test_a_leg_that_is_rejected_leaves_it_half_closed_and_is_tried_again(world: World) -> None:
@@ -79,8 +97,8 @@ async def test_another_process_finishes_what_was_begun(world: World) -> None:
     monitor = world.monitor()
     position = await world.adopted(monitor)
     world.flip()
-    world.grvt.plan("place", Fate(answer="timeout"))
-    world.grvt.plan("find", Fate(answer="503"))
+    world.grvt.plan("place", Fate(answer=Answer.TIMEOUT))
+    world.grvt.plan("find", Fate(answer=Answer.UNAVAILABLE))
     await world.ticks(monitor, 1)
     assert await world.status(position) is PositionStatus.HALF_CLOSED
 
@@ -98,8 +116,6 @@ async def test_a_run_ticks_at_each_full_minute_and_looks_at_a_close_in_between(w
     world.clock.advance(timedelta(seconds=7))
     started = world.clock.now()
 
-    import asyncio
-
     running = asyncio.ensure_future(monitor.run(every=timedelta(minutes=1)))
     while await world.status(position) is not PositionStatus.CLOSED:
         await asyncio.sleep(0)
@@ -108,3 +124,72 @@ async def test_a_run_ticks_at_each_full_minute_and_looks_at_a_close_in_between(w
 
     assert world.clock.now() - started < timedelta(minutes=1)
     assert (world.held, world.wrong) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    ("switch", "why"), [(Switch.PAUSE, "the switch is on pause"), (Switch.KILL, "the kill switch is on")]
+)
+async def test_an_exit_that_the_switch_forbids_in_mid_tick_is_skipped_and_no_failure(
+    world: World, switch: Switch, why: str
+) -> None:
+    monitor = world.monitor()
+    position = await world.adopted(monitor)
+    world.flip()
+    snapshot = world.rates.snapshot
+
+    async def meanwhile(request: MarketRequest) -> MarketSnapshot:
+        await world.store.set_switch(switch)
+        return await snapshot(request)
+
+    world.rates.snapshot = meanwhile  # type: ignore[method-assign]
+
+    report = await monitor.check_all_positions()
+
+    (skipped,) = report.skipped
+    assert (skipped.position_id, why in skipped.why) == (position.id, True)
+    assert (report.begun, report.failures, report.alarms) == ((), (), ())
+    assert world.sent == []
+
+
+async def test_a_store_that_does_not_answer_leaves_it_unknown_who_is_active(world: World) -> None:
+    monitor = world.monitor()
+    acquire = world.store.acquire
+
+    async def down(*_: object) -> None:
+        raise OSError
+
+    world.store.acquire = down  # type: ignore[method-assign, assignment]
+    (first,) = await world.ticks(monitor, 1)
+    world.store.acquire = acquire  # type: ignore[method-assign]
+    (works,) = await world.ticks(monitor, 1)
+    world.store.acquire = down  # type: ignore[method-assign, assignment]
+    (again,) = await world.ticks(monitor, 1)
+
+    assert [report.active for report in (first, works, again)] == [None, True, None]
+    assert {alarm.kind for alarm in first.alarms} == {AlarmKind.STORE}
+
+
+async def test_a_monitor_whose_store_fails_after_it_was_elected_is_active(world: World) -> None:
+    async def down(*_: object) -> None:
+        raise OSError
+
+    world.store.live = down  # type: ignore[method-assign, assignment]
+
+    report = await world.monitor().check_all_positions()
+
+    assert report.active is True
+    assert report.failures
+
+
+async def test_with_an_executor_that_reads_no_legs_no_exit_begins(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No exit could ever be proved."""
+    await world.adopted(world.monitor())
+    monkeypatch.setattr(FakeExecutor, "supplies", Needs(rates=False))
+    world.flip()
+
+    (report,) = await world.ticks(world.monitor(), 1)
+
+    assert [one.why for one in report.skipped] == ["a leg was not read in this tick: no close begins"]
+    assert world.sent == []

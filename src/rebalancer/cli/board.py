@@ -130,7 +130,7 @@ def _parts(shown: Shown, console: Console, *, running: bool) -> Iterator[Rendera
         title.append(f"  switch: {shown.switch}", style="not bold" if shown.switch is Switch.RUN else "bold red")
     yield title.append(f"  {report.as_of:%Y-%m-%d %H:%M:%S} UTC", style="not bold")
     yield Text(f"store {shown.store}", style="dim")
-    if not report.active and not report.failures:
+    if report.active is False:
         yield Text("\nAnother monitor is active; this one stands by.")
     if not shown.positions:
         yield Text("\nThere are no open positions.")
@@ -217,7 +217,7 @@ class News:
     def _tick(self, shown: Shown) -> str:
         report = shown.report
         start = f"{report.as_of:%Y-%m-%d %H:%M:%S} UTC  {shown.mode}"
-        if not report.active and not report.failures:
+        if report.active is False:
             return f"{start}  another monitor is active, this one stands by"
         open_ = sum(one.status is PositionStatus.OPEN for one in shown.positions)
         closing = len(shown.positions) - open_

@@ -164,7 +164,7 @@ def _mode(given: StoreMode | None, store: Path | None, executor: str | None) -> 
 def _went_well(report: TickReport) -> bool:
     """Whether a tick happened, and could know anything."""
     blind = any(alarm.kind is AlarmKind.SOURCE_DOWN for alarm in report.alarms)
-    return report.active and not report.failures and not blind
+    return bool(report.active) and not report.failures and not blind
 
 
 @contextmanager

@@ -46,6 +46,8 @@ class AlarmKind(StrEnum):
     """A rule did not return, and is not asked any more."""
     STORE = "store"
     """The store failed: nothing is done that it can not keep."""
+    DEFECT = "defect"
+    """Something in a part failed that nobody expected: report it."""
     OBSERVER = "observer"
     """An observer fails, or is too slow to be told everything."""
 
@@ -95,14 +97,16 @@ class Failure(Value):
 class TickReport:
     """One tick of a monitor.
 
-    `active` is False if another monitor has the lease: then nothing was looked at. `decisions` are those of the open
+    `active` is False if another monitor has the lease, and None if the store did not say who has it: then nothing was
+    looked at. `decided` is False if only closes were looked at, between two ticks. `decisions` are those of the open
     positions; `skipped` the positions for which a wanted exit was not begun, or which were not decided; `failures`
     what did not work. `begun` are the positions whose exit began in it, `ended` those that were found closed.
     `closing` are those whose close goes on. `took` is how long it took.
     """
 
     as_of: datetime
-    active: bool
+    active: bool | None
+    decided: bool = True
     switch: Switch | None = None
     decisions: tuple[RebalanceDecision, ...] = ()
     skipped: tuple[Skipped, ...] = ()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from datetime import datetime
 from decimal import Decimal
 
+from ..domain.batch import LedgerEntry
 from ..domain.intents import Side
 from ..domain.legs import Known, LegState
 from ..domain.lifecycle import changed, market_of, recorded
@@ -12,6 +15,7 @@ from ..domain.names import Market
 from ..domain.numbers import FRACTION_PLACES, divide_half_even, from_grid, to_grid, total
 from ..domain.position import Position, PositionStatus
 from ..errors import Conflict, InputError
+from .books import believed, funding
 
 _PRICE_PLACES = 12
 _NEVER_READ = "a leg was not read yet: nothing is traded until both are"
@@ -21,9 +25,9 @@ _LEGS = {Side.LONG: ("long_quantity", "long_entry_price"), Side.SHORT: ("short_q
 def adopted(position: Position, states: Mapping[Market, LegState], *, trades: bool = True) -> Position:
     """A position as it is taken over, with what is known of its legs. Unless it `trades`, they need not be known.
 
-    What the host says of a quantity counts as far as the venue shows at least as much, and what it says of funding only
-    where the venues do not say it themselves. Raises InputError for a position
-    that is not simply open, or if a leg that was read is not there or on the wrong side.
+    What the host says of a quantity counts as far as the venue shows at least as much; what it got is
+    for `got` to say. Raises InputError for a position that is not simply open, or if a leg that was read is not there
+    or on the wrong side.
     """
     if position.status is not PositionStatus.OPEN or position.then is not None or position.parent is not None:
         raise InputError("only a position that is open, and nothing else, can be taken over")
@@ -40,17 +44,29 @@ def adopted(position: Position, states: Mapping[Market, LegState], *, trades: bo
         fields[quantity] = tokens if said is None else min(said, tokens)
         if getattr(position, price) is None:
             fields[price] = state.entry_price
-    if all(_accrued(states, market) for market in position.markets):
-        fields["funding_collected_usd"] = 0  # the venues say what it got, and that is booked
     if trades and any(market_of(position, leg) not in states or not _known(states, position, leg) for leg in Side):
         fields["attention"] = _NEVER_READ
     return position.model_copy(update=fields) if fields else position
 
 
-def _accrued(states: Mapping[Market, LegState], market: Market) -> bool:
-    """Whether a venue says what funding a leg got."""
-    state = states.get(market)
-    return isinstance(state, Known) and state.funding_accrued is not None
+def accrued(position: Position, states: Mapping[Market, LegState], now: datetime) -> tuple[LedgerEntry, ...]:
+    """What the venues say that the legs of a position got until now, as far as they do."""
+    entries = []
+    for market in position.markets:
+        state = states.get(market)
+        if not isinstance(state, Known) or state.funding_accrued is None:
+            continue
+        with suppress(InputError):  # absurd: nobody said anything
+            amount, at = believed(position, state.funding_accrued), state.as_of or now
+            entries.append(funding(position, market.venue, amount, at))
+    return tuple(entries)
+
+
+def got(entries: Collection[LedgerEntry], counted: Decimal, *, said: bool) -> Decimal:
+    """What was got: what the venues say, if they say it of both legs (`said`), else what the host has `counted`, if it
+    has. The entries are in the ledger in any case: what a venue says is counted from there on, so nothing twice.
+    """
+    return total(*(entry.amount_usd for entry in entries)) if said or not counted else counted
 
 
 def _known(states: Mapping[Market, LegState], position: Position, leg: Side) -> bool:

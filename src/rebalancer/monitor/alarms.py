@@ -48,6 +48,11 @@ class Alarms:
         self._lasting = lasting
         return tuple(lasting.values())
 
+    def leave(self) -> None:
+        """Another monitor watches from now on: what was alarming says nothing of what will be."""
+        self._lasting.clear()
+        self._logged.clear()
+
 
 def _level(lasted: timedelta) -> AlarmLevel:
     return next((level for after, level in ESCALATES if lasted >= after), AlarmLevel.WARNING)

@@ -19,7 +19,7 @@ from ..domain.position import Position, PositionStatus
 from ..domain.tick import AlarmKind
 from ..errors import Stopped, StoreError
 from .brake import Brake
-from .closing import Asked, ClosingLeg, Do, Step, learnt, next_step
+from .closing import Asked, ClosingLeg, Do, Step, approved, learnt, next_step
 from .desk import Desk
 from .evidence import Evidence, LegRead, Reads, Seen, Touch, unread
 from .keeper import Keeper
@@ -40,6 +40,7 @@ class Progress:
     position: Position
     notices: list[Notice] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    defects: list[str] = field(default_factory=list)
     again_at: datetime | None = None
 
     def wait(self, until: datetime | None) -> None:
@@ -104,7 +105,7 @@ class Closer:
         except StoreError as error:
             progress.failures.append(str(error))
         except Exception as error:  # a defect of one position, or of what was read of it, must not stop the others
-            progress.failures.append(where(error))
+            progress.defects.append(where(error))
         if progress.position.status is PositionStatus.HALF_CLOSED:
             why = "one leg is closed and the other is not yet"
             progress.notices.append(Notice(AlarmKind.HALF_CLOSED, str(position.pair), why, position.id))
@@ -117,8 +118,9 @@ class Closer:
         unread_too = finishes or position.close_reason in self._unread_reasons
         change = Change(None, position, tuple(intents))
         seen = {leg: self._seen(position, leg, change, reads) for leg in legs}
-        begun = any(intent.sent_at is not None for intent in intents if intent.effect is Effect.CLOSE)
-        may_start = begun or unread_too or all(one is not Seen.UNREAD for _, one in seen.values())
+        goes_on = unread_too or any(_did_something(intent) for intent in intents if intent.effect is Effect.CLOSE)
+        may_start = goes_on or all(one is not Seen.UNREAD for _, one in seen.values())
+        waiting = set() if goes_on else {leg for leg in legs if self._waits(change.of(Effect.CLOSE, leg)[-1])}
         return [
             ClosingLeg(
                 leg=leg,
@@ -130,12 +132,19 @@ class Closer:
                 can=self._desk.capabilities(market_of(position, leg).venue),
                 may_start=may_start,
                 unread_too=unread_too,
-                surplus=position.attention is not None,  # nothing else that is amiss lets a close begin
+                surplus=position.attention is not None,  # what else is amiss lets no close begin
                 approval_life=self._limits.approval_life,
+                another_waits=bool(waiting - {leg}),
             )
             for leg, (read, shown) in seen.items()
             if not proved(change, leg)
         ]
+
+    def _waits(self, intent: Intent) -> bool:
+        """Whether an order waits for a person."""
+        if intent.state.terminal or self._desk.capabilities(intent.venue).may_close:
+            return False
+        return not approved(intent, self._desk.now().wall, self._limits.approval_life)
 
     def _seen(self, position: Position, leg: Side, change: Change, reads: Reads) -> tuple[LegRead, Seen]:
         market = market_of(position, leg)
@@ -163,7 +172,7 @@ class Closer:
             progress.failures.append(f"{case.last.market}: {error}")
             return case
         except Exception as error:  # nor does one leg stop the other
-            progress.failures.append(f"{case.last.market}: {where(error)}")
+            progress.defects.append(f"{case.last.market}: {where(error)}")
             return case
 
     def _note(self, step: Step, case: ClosingLeg, progress: Progress) -> None:
@@ -256,6 +265,11 @@ class Closer:
         await self._keeper.commit(Batch(positions=(after,)))
         progress.position = after
         _log.info("%s is %s", after.pair, status, extra={"position": after.model_dump(mode="json")})
+
+
+def _did_something(intent: Intent) -> bool:
+    """Whether an order is under way, or did what it was for, if only a part of it."""
+    return intent.state is IntentState.SENT or intent.filled is not None or intent.flat_at is not None
 
 
 def _shown(intent: Intent, report: Report) -> dict[str, object]:

@@ -18,6 +18,7 @@ from ..domain.numbers import MAX_DIGITS
 from ..domain.orders import Capabilities, Report, ReportState
 from ..domain.tick import AlarmKind
 from .evidence import LegRead, Seen, Touch
+from .journal import lasts
 
 FIRST_RETRY = timedelta(seconds=1)
 LAST_RETRY = timedelta(seconds=60)
@@ -74,7 +75,8 @@ class ClosingLeg:
     `touch` is when its orders were last touched. `may_start` is False if the close has not begun yet and another of
     its legs was not read. `unread_too` says that the leg may be traded though it was not read itself: that begins for
     the sake of liquidation, or finishes a half-close. `surplus` says that more was seen on
-    the market than is recorded, which is not ours to trade. `approval_life` is how long a person's approval counts.
+    the market than is recorded, which is not ours to trade. `approval_life` is how long a person's
+    approval counts. `another_waits` says that the close has not begun, and that another of its legs waits for one.
     """
 
     leg: Side
@@ -88,6 +90,7 @@ class ClosingLeg:
     unread_too: bool
     surplus: bool
     approval_life: timedelta
+    another_waits: bool = False
 
     @property
     def last(self) -> Intent:
@@ -118,7 +121,11 @@ def _of_planned(case: ClosingLeg, now: datetime) -> Step:
     if case.seen is Seen.FLAT:
         return Step(Do.VOID, flat_at=case.read.true_at(case.can))
     if case.seen is Seen.ZERO:
-        return Step(Do.WAIT, why="nothing is to be seen of the leg, which proves nothing yet")
+        lasts = now - case.last.planned_at > 2 * case.can.settle + LAST_RETRY
+        why = "nothing is to be seen of the leg, which proves nothing yet"
+        return Step(Do.WAIT, alarm=AlarmKind.STALLED if lasts else None, why=why)
+    if not case.can.reduce_only and not _read_since(case):
+        return Step(Do.WAIT, why="the leg was not read since its last order can have done anything")
     due = retry_at(case.closes)
     if due is not None and case.last.planned_at <= now < due:  # else the clock was set back: it waits no longer
         stalls = AlarmKind.STALLED if case.last.attempt > STALLS_AFTER else None
@@ -130,10 +137,12 @@ def _hindered(case: ClosingLeg, now: datetime) -> Step | None:
     """What keeps an order from being sent; None if nothing does."""
     if case.seen is Seen.WRONG_SIDE:
         return _alarm(AlarmKind.UNEXPECTED_LEG, "the leg is on the wrong side: it is not traded")
-    if not case.can.may_close and not _approved(case, now):
+    if not case.can.may_close and not approved(case.last, now, case.approval_life):
         return _alarm(AlarmKind.NEEDS_APPROVAL, "the venue can not be trusted with a second send: approve each order")
     if case.seen is Seen.UNREAD and not (case.unread_too and case.can.reduce_only):
         return _alarm(AlarmKind.UNREAD, "the leg was not read: nothing is sent")
+    if case.another_waits:
+        return Step(Do.WAIT, why="another leg waits for approval: the close does not begin")
     if not case.may_start:
         return _alarm(AlarmKind.UNREAD, "another leg was not read: the close does not begin")
     return None
@@ -151,8 +160,10 @@ def _of_sent(case: ClosingLeg, asked: Asked, now: datetime) -> Step:
     may_rest = case.can.finds_ids and asked.report.state is ReportState.UNKNOWN  # the venue could say, and did not
     if case.seen is Seen.FLAT and not (may_rest and asked.cancelled):
         return Step(Do.CANCEL) if may_rest else Step(Do.SETTLE, flat_at=case.read.true_at(case.can))
-    if not asked.sent and _may_resend(case, asked.report, now):
-        return Step(Do.RESEND)
+    if not asked.sent and _may_resend(case, asked.report):
+        let_go = case.can.may_close or approved(case.last, now, case.approval_life)
+        why = "what became of the order is not known: approve to send it again"
+        return Step(Do.RESEND) if let_go else _alarm(AlarmKind.NEEDS_APPROVAL, why)
     why = f"it is not known what became of the order: {asked.report.why or 'the venue does not know it'}"
     return Step(Do.WAIT, alarm=AlarmKind.ORDER_UNKNOWN if overdue else None, why=why)
 
@@ -164,25 +175,28 @@ def _overdue(sent: Intent, now: datetime) -> bool:
     return not sent.sent_at - (sent.deadline - sent.sent_at) <= now < sent.deadline
 
 
-def _may_resend(case: ClosingLeg, report: Report, now: datetime) -> bool:
+def _may_resend(case: ClosingLeg, report: Report) -> bool:
     """Whether an order of which nothing is known may be sent again, under its own key.
 
     At once where the venue refuses a known id for ever and says that it does not know this one. Else once what was
     sent can do nothing any more and the leg, read after that, is still there.
     """
-    if not (case.can.may_close or _approved(case, now)):
-        return False
     if case.can.finds_ids and not case.can.dedupes_ids and report.state is not ReportState.ABSENT:
         return False  # it may rest there; a second one of its name would be all that is found from then on
     if case.seen in (Seen.WRONG_SIDE, Seen.ZERO, Seen.FLAT):
         return False
     if case.seen is Seen.UNREAD:
         quiet = case.touch is not None and case.read.began_after(case.touch, case.can.settle)
-        return quiet and case.unread_too and case.can.reduce_only
+        return quiet and case.unread_too and case.can.reduce_only and not case.surplus
     fits = _fits(case)
     if case.can.dedupes_ids and report.state is ReportState.ABSENT:
         return fits
-    return fits and case.touch is not None and case.read.later_than(case.touch, case.can.settle, case.can)
+    return fits and case.touch is not None and _read_since(case)
+
+
+def _read_since(case: ClosingLeg) -> bool:
+    """Whether the leg was read when none of its orders could do anything any more; so too if there was none."""
+    return case.touch is None or case.read.later_than(case.touch, case.can.settle, case.can)
 
 
 def _fits(case: ClosingLeg) -> bool:
@@ -204,10 +218,10 @@ def _quantity(case: ClosingLeg) -> Decimal:
     return case.left if held is None else min(case.left, held.copy_abs())
 
 
-def _approved(case: ClosingLeg, now: datetime) -> bool:
+def approved(intent: Intent, now: datetime, life: timedelta) -> bool:
     """Whether a person let this send go, not long ago, and not an earlier one."""
-    at, touched = case.last.approved_at, case.last.touched_at
-    return at is not None and now - at <= case.approval_life and (touched is None or at > touched)
+    at, touched = intent.approved_at, intent.touched_at
+    return at is not None and lasts(at, now, life) and (touched is None or at > touched)
 
 
 def retry_at(closes: Sequence[Intent]) -> datetime | None:

@@ -14,23 +14,22 @@ from ..domain.batch import Batch, LedgerEntry, StoredDecision, StoreMode
 from ..domain.decision import RebalanceDecision
 from ..domain.intents import Side
 from ..domain.legs import LegReading
-from ..domain.lifecycle import Switch, changed, closing_legs, recorded
-from ..domain.names import Market
+from ..domain.lifecycle import Switch, changed, closing_legs, market_of, recorded
+from ..domain.names import Market, as_line
 from ..domain.needs import Needs
-from ..domain.numbers import total
 from ..domain.position import Position, PositionStatus
 from ..domain.snapshot import MarketSnapshot
 from ..domain.tick import AlarmKind, Failure, Skipped
 from ..domain.times import seconds
-from ..domain.verdict import Action, Fact, Outcome, Urgency
-from ..errors import Fenced, StoreError
+from ..domain.verdict import Action, Fact, Outcome
+from ..errors import Fenced, Stopped, StoreError
 from .bench import Bench
-from .books import Books
+from .books import Books, collected
 from .brake import Brake
-from .closer import plan
+from .closer import Progress, plan
 from .desk import Desk
 from .evidence import Evidence, Reads
-from .exits import MASS_EXIT, Exits, Wanted
+from .exits import MASS_EXIT, Exits, Wanted, turn
 from .fetch import Fetcher
 from .instructions import Blind, Flatten, LegGone, exempt
 from .journal import Journal
@@ -38,7 +37,7 @@ from .keeper import Keeper
 from .legs import Looked, look
 from .limits import MonitorLimits
 from .memory import Memory
-from .notice import Notice, of_data
+from .notice import Notice, of_data, where
 
 _log = logging.getLogger("rebalancer.monitor")
 SWITCH_WAITS = "a switch is recorded and not begun: this monitor does not open positions, and a switch is no mere close"
@@ -115,6 +114,7 @@ class Decider:
         self._memory = Memory(keeper, most=_remembered(needs, limits))
         self.journal = Journal(limits)
         self.books = Books(keeper)
+        self._failing: dict[UUID, dict[str, str]] = {}
         self._term = 0
 
     async def recall(self, now: datetime) -> None:
@@ -151,15 +151,17 @@ class Decider:
         )
         outcomes.decisions = decisions
         exits = self._exits_of(looked, decisions, switch)
-        await self._write(looked, decisions, exits, turns, snapshot, reads, outcomes)
-        for exit_ in _in_order(exits.values()):
+        for exit_ in sorted(exits.values(), key=lambda one: turn(one.decision.urgency, one.position)):
             if exit_.held is not None:
                 outcomes.skipped.append(Skipped(position_id=exit_.position.id, why=exit_.held))
                 continue
             try:
-                outcomes.begun.append(await self.begin(exit_))
+                outcomes.begun.append(await self.begin(exit_, snapshot))
+            except Stopped as stopped:  # the switch was set while this tick decided
+                outcomes.skipped.append(Skipped(position_id=exit_.position.id, why=as_line(stopped)))
             except StoreError as error:
                 outcomes.failed(str(exit_.position.pair), error)
+        await self._write(looked, decisions, exits, turns, snapshot, reads, outcomes)
 
     async def _look(self, positions: Sequence[Position], reads: Reads, outcomes: Outcomes) -> list[Looked]:
         """The positions that are still open, as their legs show them. What is new of them is stored at once."""
@@ -181,9 +183,9 @@ class Decider:
                 outcomes.notices.append(Notice(AlarmKind.LEG_GONE, str(before.pair), why, before.id))
         open_ = [one for one in looked if one.position.status is PositionStatus.OPEN]
         for one in open_:
-            if one.amiss is not None:
+            if one.attention is not None:
                 kind = AlarmKind.UNEXPECTED_LEG if one.gone is None else AlarmKind.LEG_GONE
-                outcomes.notices.append(Notice(kind, str(one.position.pair), one.amiss, one.position.id))
+                outcomes.notices.append(Notice(kind, str(one.position.pair), one.attention, one.position.id))
         return open_
 
     def _seen_by_rules(self, snapshot: MarketSnapshot, reads: Reads, positions: Iterable[Position]) -> MarketSnapshot:
@@ -202,13 +204,15 @@ class Decider:
         self, looked: Looked, decision: RebalanceDecision, snapshot: MarketSnapshot, switch: Switch
     ) -> RebalanceDecision:
         """The decision that counts: the strategy's, unless something else says to leave."""
+        if decision.action is Action.CLOSE and decision.reason in self._liquidation:
+            return decision  # whatever else is the matter, this one waits for nothing
         if looked.gone is not None:
             return LegGone().decision(looked.position, snapshot)
         if switch is Switch.FLATTEN:
             return Flatten().decision(looked.position, snapshot)
         most = self._limits.max_blind
         if most is not None and decision.action is Action.HOLD and _unknown(looked.position, snapshot):
-            blind = self._memory.blind_for(looked.position, snapshot.as_of)
+            blind = self._memory.blind_for(looked.position, snapshot)
             if blind is not None and blind >= most:
                 fact = Fact("blind_seconds", seconds(blind), limit=seconds(most))
                 return Blind(facts=(fact,)).decision(looked.position, snapshot)
@@ -221,9 +225,9 @@ class Decider:
         exits: dict[UUID, Exit] = {}
         for one, decision in zip(looked, decisions, strict=True):
             if decision.action is not Action.HOLD:
-                spared = exempt(decision.record, self._liquidation)
+                spared = switch is Switch.FLATTEN or exempt(decision.record, self._liquidation)
                 exits[one.position.id] = Exit(one, decision, self._hindrance(one, decision, switch), spared)
-        self.journal.still({key: exit_.decision.action for key, exit_ in exits.items()})
+        self.journal.still({one.position.id: decision for one, decision in zip(looked, decisions, strict=True)})
         closing = [exit_ for exit_ in exits.values() if exit_.decision.action is Action.CLOSE]
         now = self._desk.now().wall
         guarded = self._exits.held(
@@ -245,6 +249,8 @@ class Decider:
             return DRY_RUN
         if switch in _FORBIDS:
             return _FORBIDS[switch]
+        if not looked.legs:
+            return UNREAD  # by nobody, in no tick: the executor reads no legs
         return unable(looked, unread_too=looked.gone is not None or decision.reason in self._liquidation)
 
     def _wanted(self, exit_: Exit, now: datetime) -> Wanted:
@@ -266,7 +272,27 @@ class Decider:
         reads: Reads,
         outcomes: Outcomes,
     ) -> None:
-        """Keep what the tick learnt of the positions that do not leave now, in one transaction."""
+        """Keep what the tick learnt of the positions that do not leave now. Whatever goes wrong there is a failure."""
+        try:
+            await self._keep(looked, decisions, exits, turns, snapshot, reads, outcomes)
+        except StoreError as error:
+            outcomes.failed("what the tick learnt", error)
+        except Exception as error:
+            outcomes.failures.append(Failure(what="what the tick learnt", why=where(error)))
+        outcomes.notices += [*self._degraded(looked), *self._waiting(exits.values())]
+        outcomes.notices += self.books.amiss(one.position.id for one in looked)
+
+    async def _keep(
+        self,
+        looked: Sequence[Looked],
+        decisions: Sequence[RebalanceDecision],
+        exits: Mapping[UUID, Exit],
+        turns: Collection[UUID],
+        snapshot: MarketSnapshot,
+        reads: Reads,
+        outcomes: Outcomes,
+    ) -> None:
+        """Write it in one transaction. Raises StoreError."""
         looked_at: list[tuple[Looked, bool]] = []
         kept: list[StoredDecision] = []
         degraded: dict[UUID, str] = {}
@@ -279,12 +305,16 @@ class Decider:
             if turn or exit_ is not None:
                 stored = self.journal.due(key, decision, None if exit_ is None else exit_.held)
                 kept += [] if stored is None else [stored]
-                if why := _degraded(decision):
-                    degraded[key] = why
-                    outcomes.notices.append(Notice(AlarmKind.DEGRADED, str(one.position.pair), why, key))
-            if turn or one.amiss is not None or key in degraded:
+                self._failing[key] = failed = _failed(decision)
+                if failed:
+                    degraded[key] = next(iter(failed.values()))
+            if turn or one.attention is not None or key in degraded:
                 looked_at.append((one, turn))
-        entries = await self.books.due([one.position for one, turn in looked_at if turn], reads, snapshot)
+        entries: dict[UUID, tuple[LedgerEntry, ...]] = {}
+        try:
+            entries = await self.books.due([one.position for one, due in looked_at if due], reads, snapshot)
+        except StoreError as error:
+            outcomes.failed("what funding is booked", error)
         positions = [
             after
             for one, turn in looked_at
@@ -292,16 +322,29 @@ class Decider:
         ]
         booked, seen = tuple(chain.from_iterable(entries.values())), self._memory.new(snapshot)
         batch = Batch(positions=tuple(positions), decisions=tuple(kept), ledger=booked, observations=seen)
-        try:
-            if batch != Batch():
-                await self._keeper.commit(batch)
-        except StoreError as error:
-            outcomes.failed("what the tick learnt", error)
-            return
+        if batch != Batch():
+            await self._keeper.commit(batch)
         self.journal.kept(kept)
         self.books.book(booked)
         self._memory.keep(seen)
-        outcomes.notices += self._waiting(exits.values())
+
+    def _degraded(self, looked: Sequence[Looked]) -> list[Notice]:
+        """The rules that fail, each with a position for which it did when that was looked at last."""
+        there = {one.position.id: one.position for one in looked}
+        self._failing = {key: failed for key, failed in self._failing.items() if failed and key in there}
+        found: dict[str, list[tuple[Position, str]]] = {}
+        for key, failed in self._failing.items():
+            for rule, why in failed.items():
+                found.setdefault(rule, []).append((there[key], why))
+        return [
+            Notice(
+                AlarmKind.DEGRADED,
+                f"rule {rule}",
+                f"it fails for {len(ones)} positions, for {ones[0][0].pair} because: {ones[0][1]}"[:500],
+                ones[0][0].id,
+            )
+            for rule, ones in found.items()
+        ]
 
     def _waiting(self, exits: Iterable[Exit]) -> list[Notice]:
         """The exits that a person may let go."""
@@ -316,28 +359,63 @@ class Decider:
             notices.append(Notice(AlarmKind.NEEDS_APPROVAL, f"{len(held)} positions", MASS_EXIT))
         return notices
 
-    async def begin(self, exit_: Exit) -> Position:
-        """Begin an exit: its decision, the status and an intent for each leg, in one transaction. Raises StoreError."""
+    async def begin(self, exit_: Exit, snapshot: MarketSnapshot | None = None) -> Position:
+        """Begin an exit: its decision, the status and an intent for each leg, in one transaction. Raises StoreError.
+
+        What funding is due by then is booked with it, as far as that is known.
+        """
         await self._brake.switch()  # a kill file that came since is written into the store, which then refuses
         position, decision, now = exit_.position, exit_.decision, self._desk.now().wall
         gone = {} if exit_.looked.gone is None else {f"{exit_.looked.gone}_quantity": None}
+        entries = await self._due(exit_.looked, snapshot)
         after = changed(
             position,
             status=PositionStatus.PENDING_CLOSE,
             close_reason=decision.reason,
-            attention=exit_.looked.amiss if exit_.looked.gone is None else None,  # its reason says it
+            attention=exit_.looked.amiss,
             last_action_at=now,
+            funding_collected_usd=collected(position, entries),
             **gone,
         )
         intents = tuple(plan(position, leg, attempt=1, at=now) for leg in closing_legs(after))
         stored = self.journal.due(position.id, decision, None)
-        batch = Batch(positions=(after,), intents=intents, decisions=() if stored is None else (stored,))
+        decided = () if stored is None else (stored,)
+        batch = Batch(positions=(after,), intents=intents, decisions=decided, ledger=entries)
         await self._keeper.commit(batch)
         self.journal.kept(batch.decisions)
+        self.books.book(entries)
         self._exits.began(position.id, now, exempt=exit_.exempt)
         told = {"position": after.model_dump(mode="json"), "decision": str(decision.id)}
         _log.info("%s is to be closed: %s", position.pair, decision.reason, extra=told)
         return after
+
+    async def _due(self, looked: Looked, snapshot: MarketSnapshot | None) -> tuple[LedgerEntry, ...]:
+        """What is to be booked of a position that leaves; nothing if that is not known: no exit waits for it."""
+        position = looked.position
+        reads = {market_of(position, side): leg.read for side, leg in looked.legs.items()}
+        try:
+            return (await self.books.due([position], reads, snapshot)).get(position.id, ())
+        except Exception:
+            _log.warning("%s: what funding is due is not known", position.pair, exc_info=True)
+            return ()
+
+    async def book(self, progress: Progress, reads: Reads) -> None:
+        """Book what a position got while it was closed, or up to its end, as far as its venues say it."""
+        position = progress.position
+        if progress.failures or progress.defects:  # it may not be what the store has
+            return
+        try:
+            entries = (await self.books.due([position], reads)).get(position.id, ())
+            if entries:
+                after = changed(position, funding_collected_usd=collected(position, entries))
+                await self._keeper.commit(Batch(positions=(after,), ledger=entries))
+                self.books.book(entries)
+                progress.position = after
+        except StoreError as error:
+            progress.failures.append(f"its funding: {error}")
+        except Exception as error:
+            progress.defects.append(where(error))
+        progress.notices += self.books.amiss((position.id,))
 
 
 def unable(looked: Looked, *, unread_too: bool) -> str | None:
@@ -349,16 +427,10 @@ def unable(looked: Looked, *, unread_too: bool) -> str | None:
     return UNREAD if looked.unread and not unread_too else None
 
 
-def _in_order(exits: Iterable[Exit]) -> list[Exit]:
-    """Critical exits first; ties by the position's id."""
-    first = (Urgency.CRITICAL, Urgency.HIGH, Urgency.NORMAL)
-    return sorted(exits, key=lambda exit_: (first.index(exit_.decision.urgency), exit_.position.id.int))
-
-
-def _degraded(decision: RebalanceDecision) -> str | None:
-    """Why a decision can not be relied on: a rule failed."""
+def _failed(decision: RebalanceDecision) -> dict[str, str]:
+    """Why a decision can not be relied on: the rules that failed."""
     failed = [verdict for verdict in decision.verdicts if verdict.outcome is Outcome.FAILED]
-    return f"the rule {failed[0].rule} failed: {failed[0].claim}"[:500] if failed else None
+    return {str(one.rule): f"the rule {one.rule} failed: {one.claim}"[:500] for one in failed}
 
 
 def _checked(
@@ -371,13 +443,12 @@ def _checked(
     """The position with what the tick learnt of it."""
     position = looked.position
     unread = bool(looked.legs) and any(recorded(position, leg) is None for leg in Side)
-    attention = looked.amiss or degraded.get(position.id) or (position.attention if unread or not turn else None)
+    attention = looked.attention or degraded.get(position.id) or (position.attention if unread or not turn else None)
     fields: dict[str, object] = {} if attention == position.attention else {"attention": attention}
     if turn:
         fields["last_check"] = snapshot.as_of
     if position.id in entries:
-        got = (entry.amount_usd for entry in entries[position.id])
-        fields["funding_collected_usd"] = total(position.funding_collected_usd, *got)
+        fields["funding_collected_usd"] = collected(position, entries[position.id])
     return changed(position, **fields) if fields else position
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from ..ports import Clock, Executor, FundingSource, PositionStore
 from ..rules.base import Rule
 from ..rules.combined import CombinedStrategy
 from .bench import Bench
+from .books import says_funding
 from .brake import Brake
 from .closer import Closer, Progress
 from .deciding import Decider, Outcomes
@@ -67,15 +68,25 @@ class Passed:
     @property
     def failures(self) -> tuple[Failure, ...]:
         """What did not work."""
-        closing = ((str(one.position.pair), why) for one in self.progress for why in one.failures)
-        return (*self.outcomes.failures, *(Failure(what=what, why=as_line(why)) for what, why in closing))
+        return (*self.outcomes.failures, *self._unclosed, *self._defects)
 
     @property
     def all_notices(self) -> list[Notice]:
         """What a person should know."""
         closing = (notice for one in self.progress for notice in one.notices)
-        failed = (Notice(AlarmKind.STORE, one.what, one.why) for one in self.failures)
-        return [*self.notices, *self.outcomes.notices, *closing, *failed]
+        failed = (Notice(AlarmKind.STORE, one.what, one.why) for one in (*self.outcomes.failures, *self._unclosed))
+        defects = (Notice(AlarmKind.DEFECT, one.what, one.why) for one in self._defects)
+        return [*self.notices, *self.outcomes.notices, *closing, *failed, *defects]
+
+    @property
+    def _unclosed(self) -> list[Failure]:
+        """Closes that the store kept from going on."""
+        return [_failure(one, why) for one in self.progress for why in one.failures]
+
+    @property
+    def _defects(self) -> list[Failure]:
+        """Closes that something kept from going on which nobody expected."""
+        return [_failure(one, why) for one in self.progress for why in one.defects]
 
 
 class Engine:
@@ -96,7 +107,7 @@ class Engine:
         plausibility: Plausibility,
     ) -> None:
         strategy = strategy if isinstance(strategy, CombinedStrategy) else CombinedStrategy(strategy)
-        liquidation = liquidation_reasons(strategy)
+        liquidation = self.liquidation = liquidation_reasons(strategy)
         self.clock = clock
         self.limits = limits
         self.mode = store.mode
@@ -132,19 +143,22 @@ class Engine:
         )
         self._reads_legs = executor.supplies.legs
         self._term = 0
+        self._doubts = False
 
     async def begin_term(self) -> bool:
         """Whether this monitor is the active one. If another one was meanwhile, what was remembered is read again."""
         if not await self.keeper.lead():
             return False
-        if self.keeper.term != self._term:
+        if self._doubts or self.keeper.term != self._term:
             await self.decider.recall(self.clock.now())
-            self._term = self.keeper.term
+            if self.keeper.term != self._term:
+                self.evidence.forget_zeros()
+            self._term, self._doubts = self.keeper.term, False
         return True
 
     def doubt(self) -> None:
         """What is remembered may not be what the store has: read it again."""
-        self._term = 0
+        self._doubts = True
 
     async def one_pass(self, *, decides: bool) -> Passed:
         """Finish what was begun; and, if it `decides`, decide open positions and begin what may begin.
@@ -153,7 +167,7 @@ class Engine:
         """
         passed = Passed(await self.brake.switch())
         living = await self.live()
-        reads = await self.read(living)
+        reads = await self.read(living) or {}
         passed.notices += of_reads(reads)
         for position in living:
             if position.status is PositionStatus.OPENING:
@@ -168,10 +182,20 @@ class Engine:
                 passed.progress += await self.closer.advance_all(passed.outcomes.begun, reads)
         finally:
             passed.progress += await _finished(under_way)
+        await self.book(passed.progress, reads)
         if passed.failures:
             self.doubt()
-        self._forget(living, passed.outcomes.begun)
+        ended = frozenset(passed.ended)
+        self._forget([one for one in living if one.id not in ended], passed.outcomes.begun)
         return passed
+
+    async def book(self, progress: Collection[Progress], reads: Reads) -> None:
+        """Book what positions got that are closing, and what those that have ended now did up to their end."""
+        markets = [m for one in progress if one.position.status is PositionStatus.CLOSED for m in one.position.markets]
+        if any(says_funding(reads[market].state) for market in markets if market in reads):
+            reads = {**reads, **await self.desk.read(markets)}
+        for one in progress:
+            await self.decider.book(one, reads)
 
     def _forget(self, living: Sequence[Position], begun: Sequence[Position]) -> None:
         """Drop what is remembered of positions that have ended, and of orders on markets where none is under way."""
@@ -181,10 +205,10 @@ class Engine:
         self.evidence.let_rest({market for one in acting for market in one.markets})
         self.decider.books.forget({position.id for position in living})
 
-    async def read(self, positions: Iterable[Position]) -> Reads:
-        """The legs of positions; nothing if the executor reads none."""
+    async def read(self, positions: Iterable[Position]) -> Reads | None:
+        """The legs of positions, each of them; None if the executor reads none, as in a dry run."""
         if not self._reads_legs:
-            return {}
+            return None
         return await self.desk.read(market for one in positions for market in one.markets)
 
     async def live(self) -> tuple[Position, ...]:
@@ -202,6 +226,10 @@ class Engine:
     async def decision(self, decision_id: UUID) -> StoredDecision | None:
         """A decision that was kept."""
         return await self.keeper.ask(lambda: self.keeper.store.decision(decision_id))
+
+
+def _failure(one: Progress, why: str) -> Failure:
+    return Failure(what=str(one.position.pair), why=as_line(why))
 
 
 async def _finished(work: asyncio.Future[list[Progress]]) -> list[Progress]:

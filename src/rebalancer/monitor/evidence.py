@@ -128,6 +128,15 @@ class Evidence:
             return False
         return read.later_than(first, can.settle, can)
 
+    def lasts(self, read: LegRead, market: Market, can: Capabilities) -> bool:
+        """Whether an unproved zero is there for longer than any order, and than a read may be behind, by far."""
+        first = self._zeros.get(market)
+        return first is not None and first.before(read.ended, 3 * can.settle + SECOND)
+
+    def forget_zeros(self) -> None:
+        """Another process was in charge: what was seen before it says nothing."""
+        self._zeros.clear()
+
     def forget(self, markets: Iterable[Market]) -> None:
         """Drop what is known of markets that nobody watches any more."""
         for market in markets:

@@ -73,7 +73,8 @@ class Exits:
         `hindered` are positions that want out as well, and can not for another reason: they count in a mass exit.
         """
         window = now - self._limits.mass_window
-        self._began = {key: one for key, one in self._began.items() if one.at > window}
+        oldest = min(window, now - _MINUTE)  # who looks back how far is for each guard to say
+        self._began = {key: one for key, one in self._began.items() if one.at > oldest}
         guarded = [one for one in wanted if not (one.exempt or one.approved)]
         why: dict[UUID, str] = {}
         if self._mass(wanted, hindered, positions, window):
@@ -81,15 +82,18 @@ class Exits:
         slow = [one for one in guarded if one.position.id not in why and not one.urgent]
         why |= {one.position.id: SPACING for one in slow if not self._rested(one.position, now)}
         waiting = [one for one in slow if one.position.id not in why]
-        return why | {one.position.id: RATE for one in in_order(waiting)[self._free(now) :]}
+        waiting.sort(key=lambda one: turn(one.urgency, one.position))
+        return why | {one.position.id: RATE for one in waiting[self._free(now) :]}
 
     def _mass(
         self, wanted: Sequence[Wanted], hindered: Iterable[UUID], positions: Sequence[Position], window: datetime
     ) -> bool:
         """Whether too many want out: those that began in the window, and those that want to."""
-        out = {one.position_id for one in self._began.values() if not one.exempt} | set(hindered)
+        lately = [one for one in self._began.values() if one.at > window]
+        out = {one.position_id for one in lately if not one.exempt} | set(hindered)
         out |= {one.position.id for one in wanted if not one.exempt}
-        there = {position.id for position in positions if position.opened_at <= window} | self._began.keys()
+        there = {position.id for position in positions if position.opened_at <= window}
+        there |= {one.position_id for one in lately}
         there = there or {position.id for position in positions}
         return len(out) > max(_FEW, len(there) / 2)
 
@@ -103,6 +107,6 @@ class Exits:
         return max(0, self._limits.closes_per_minute - recent)
 
 
-def in_order(wanted: Iterable[Wanted]) -> list[Wanted]:
-    """Critical exits first; ties by the position's id."""
-    return sorted(wanted, key=lambda one: (_FIRST.index(one.urgency), one.position.id.int))
+def turn(urgency: Urgency, position: Position) -> tuple[int, int]:
+    """By what exits are sorted: critical ones first, ties by the position's id."""
+    return _FIRST.index(urgency), position.id.int

@@ -41,11 +41,15 @@ class Instruction(BaseRule):
 class HandClose(Instruction):
     """A person closes the position."""
 
+    name: ClassVar[str] = "a person"
+
     claim: Line = "a person closes it"
 
 
 class Flatten(Instruction):
     """The switch says that everything is closed."""
+
+    name: ClassVar[str] = "the switch"
 
     reason: ReasonCode = "FLATTEN"
     claim: Line = "the switch is on flatten"
@@ -53,6 +57,8 @@ class Flatten(Instruction):
 
 class LegGone(Instruction):
     """One leg is gone, so that the other one is exposed."""
+
+    name: ClassVar[str] = "the legs"
 
     reason: ReasonCode = "LEG_GONE"
     claim: Line = "the other leg is gone, and no order of ours explains it"
@@ -62,11 +68,15 @@ class LegGone(Instruction):
 class Blind(Instruction):
     """The rates of the position stay unknown."""
 
+    name: ClassVar[str] = "the rates"
+
     reason: ReasonCode = "BLIND"
     claim: Line = "its rates have been unknown for too long"
 
 
-_TOLD = frozenset((HandClose.__name__, Flatten.__name__))
+_TOLD = frozenset((HandClose.name, Flatten.name))
+RESERVED = frozenset(("FLATTEN", "LEG_GONE", "BLIND", "CLOSED_EXTERNALLY"))
+"""Reasons that a person does not give: they say who closed."""
 
 
 def liquidation_reasons(strategy: Rule) -> frozenset[str]:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from ..domain.batch import StoredDecision
 from ..domain.decision import RebalanceDecision
+from ..domain.record import DecisionRecord
 from ..domain.verdict import Action, Outcome
 from .limits import MonitorLimits
 
@@ -64,7 +65,7 @@ class Journal:
         last = self._last.get(position_id)
         if last is not None and last.at == decision.as_of and last.id == decision.id:
             return None  # it is there already, whatever is done about it now
-        gist = _gist(decision, held)
+        gist = _gist(decision.record, held)
         young = last is not None and timedelta(0) <= decision.as_of - last.at < self._limits.record_every
         if young and last is not None and last.gist == gist:
             return None
@@ -74,19 +75,19 @@ class Journal:
         """These are in the store now."""
         for one in decisions:
             record = one.record
-            outcomes = tuple(verdict.outcome for verdict in record.verdicts)
-            gist = _Gist(record.action, record.reason, outcomes, one.held)
             held = one if one.held is not None and record.action is not Action.HOLD else None
-            self._last[record.position_id] = _Last(gist, record.as_of, one.id, held)
+            self._last[record.position_id] = _Last(_gist(record, one.held), record.as_of, one.id, held)
 
     def approve(self, decision: StoredDecision) -> None:
         """A person let this one go."""
         self._approved[decision.record.position_id] = decision
 
-    def still(self, wanted: Mapping[UUID, Action]) -> None:
-        """These actions are wanted in this tick: an approval of another one has lapsed."""
+    def still(self, decided: Mapping[UUID, RebalanceDecision]) -> None:
+        """What was decided of open positions in this tick: an approval of something else has lapsed."""
         self._approved = {
-            key: decision for key, decision in self._approved.items() if wanted.get(key) is decision.record.action
+            key: one
+            for key, one in self._approved.items()
+            if key in decided and not _contradicts(decided[key], one.record.action)
         }
 
     def held(self, position_id: UUID) -> StoredDecision | None:
@@ -106,9 +107,9 @@ class Journal:
                 self._lapse(one)
 
     def _lapse(self, later: StoredDecision) -> None:
-        """An approval does not outlive another action that was wanted since."""
+        """An approval does not outlive something else that was decided since."""
         approved = self._approved.get(later.record.position_id)
-        if approved is not None and approved.record.action is not later.record.action:
+        if approved is not None and _contradicts(later.record, approved.record.action):
             del self._approved[later.record.position_id]
 
     def approved(self, position_id: UUID, action: Action, now: datetime) -> bool:
@@ -116,9 +117,18 @@ class Journal:
         decision = self._approved.get(position_id)
         if decision is None or decision.approved_at is None or decision.record.action is not action:
             return False
-        return timedelta(0) <= now - decision.approved_at <= self._limits.approval_life
+        return lasts(decision.approved_at, now, self._limits.approval_life)
 
 
-def _gist(decision: RebalanceDecision, held: str | None) -> _Gist:
-    outcomes = tuple(verdict.outcome for verdict in decision.verdicts)
-    return _Gist(decision.action, decision.reason, outcomes, held)
+def lasts(approved_at: datetime, now: datetime, life: timedelta) -> bool:
+    """Whether an approval counts yet. A clock that was set back a little ends none, and lets none count much longer."""
+    return -life <= now - approved_at <= life
+
+
+def _contradicts(decided: RebalanceDecision | DecisionRecord, action: Action) -> bool:
+    """Whether a decision wants something else. A hold for want of data says nothing of what is wanted."""
+    return decided.action is not action and (decided.action is not Action.HOLD or decided.complete)
+
+
+def _gist(record: DecisionRecord, held: str | None) -> _Gist:
+    return _Gist(record.action, record.reason, tuple(verdict.outcome for verdict in record.verdicts), held)

@@ -30,13 +30,19 @@ class Looked:
     """An open position after its legs were looked at.
 
     `position` is as it shall be stored; it is closed if both legs are gone. `gone` is the leg that is proved gone while
-    the other one is there. `amiss` is what is not as it should be: it is shown as the position's attention.
+    the other one is there. `amiss` is what else is not as it should be.
     """
 
     position: Position
     legs: dict[Side, Leg]
     gone: Side | None = None
     amiss: str | None = None
+
+    @property
+    def attention(self) -> str | None:
+        """What a person should know of it."""
+        found = (None if self.gone is None else f"the {self.gone} leg is gone", self.amiss)
+        return "; ".join(filter(None, found)) or None
 
     @property
     def unread(self) -> bool:
@@ -66,8 +72,18 @@ def look(position: Position, reads: Reads, evidence: Evidence, capabilities: Cal
         ended = changed(position, status=PositionStatus.CLOSED, close_reason=GONE_EXTERNALLY, attention=None, **nothing)
         return Looked(ended, legs)
     if flat and known and legs[_other(flat[0])].seen is Seen.HELD:
-        return Looked(position, legs, gone=flat[0], amiss=f"the {flat[0]} leg is gone")
-    return Looked(position, legs, amiss=_amiss(position, legs))
+        return Looked(position, legs, gone=flat[0], amiss=_amiss(position, legs))
+    return Looked(position, legs, amiss=_amiss(position, legs) or _unproved(position, legs, evidence, capabilities))
+
+
+def _unproved(
+    position: Position, legs: dict[Side, Leg], evidence: Evidence, capabilities: Callable[[str], Capabilities]
+) -> str | None:
+    """The leg of which nothing is to be seen for long, without that the reads prove it."""
+    for (leg, (read, seen)), market in zip(legs.items(), position.markets, strict=True):
+        if seen is Seen.ZERO and evidence.lasts(read, market, capabilities(market.venue)):
+            return f"nothing is to be seen of the {leg} leg, and its reads are too old to prove that it is gone"
+    return None
 
 
 def record(position: Position, legs: dict[Side, Leg]) -> Position:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from ..domain.names import as_line
-from ..domain.tick import AlarmKind, Failure, TickReport
+from ..domain.tick import Alarm, AlarmKind, Failure, TickReport
 from ..domain.times import EPOCH, SECOND
 from ..errors import Fenced, InputError, RebalancerError, StoreError
 from ..ports import Observer
@@ -24,6 +24,7 @@ SOON = timedelta(seconds=5)
 """The shortest and the longest wait for another look at a close that is under way."""
 HAND_OVER = timedelta(seconds=1)
 """For how long between two ticks the lease is given back, so that a person can act from another process."""
+_WHAT = {AlarmKind.STORE: "the store", AlarmKind.DEFECT: "the monitor"}
 
 
 class Loop:
@@ -76,11 +77,17 @@ class Loop:
                 await self._wait(every, began)
         finally:
             self._runs = False
+            if not self._turn.locked():  # else the call that goes on gives the lease back at its end
+                await self._rest()
+
+    async def _rest(self) -> None:
+        """Give the lease back, but not from under a call that goes on."""
+        async with self._turn:
             await self._engine.keeper.rest()
 
     async def aclose(self) -> None:
         """Give the lease back, and tell observers what is left."""
-        await self._engine.keeper.rest()
+        await self._rest()
         await self._outbox.aclose(patience=self._engine.limits.observer_deadline)
 
     async def _pass(self, *, decides: bool) -> TickReport:
@@ -88,44 +95,59 @@ class Loop:
         async with self._turn:
             clock = self._engine.clock
             as_of, began = clock.now(), clock.monotonic()
-            passed, error = None, None
+            passed, error, kind = None, None, AlarmKind.STORE
+            active: bool | None = None
+            self._outbox.go_on()
             try:
-                self._leads = await self._engine.begin_term()
-                if self._leads:
+                self._leads = active = await self._engine.begin_term()
+                if active:
                     passed = await self._engine.one_pass(decides=decides)
             except StoreError as failed:
                 self._engine.doubt()
-                error = failed
+                active = active or self._engine.keeper.leads or None
+                error = str(failed)
             except Exception as defect:  # whatever it is, the next tick comes
                 self._engine.doubt()
-                error = StoreError(f"the tick ended early: {where(defect)}")
+                active = active or self._engine.keeper.leads or None
+                error, kind = f"the tick ended early: {where(defect)}", AlarmKind.DEFECT
             except BaseException:
                 self._engine.doubt()
                 raise
             finally:
                 if not self._runs:
                     await self._engine.keeper.rest()
-            report = self._report(as_of, passed, error, (clock.monotonic() - began) * SECOND, decides=decides)
+            notices = [] if error is None else [Notice(kind, _WHAT[kind], as_line(error))]
+            took = (clock.monotonic() - began) * SECOND
+            report = self._report(as_of, passed, notices, took, active=active, decides=decides)
         self._outbox.tell(report)
         return report
 
     def _report(
-        self, as_of: datetime, passed: Passed | None, error: StoreError | None, took: timedelta, *, decides: bool
+        self,
+        as_of: datetime,
+        passed: Passed | None,
+        failed: Sequence[Notice],
+        took: timedelta,
+        *,
+        active: bool | None,
+        decides: bool,
     ) -> TickReport:
-        notices = [*self._outbox.notices, *(passed.all_notices if passed else ())]
-        failures = passed.failures if passed else ()
-        if error is not None:
-            failures = (*failures, Failure(what="the store", why=as_line(error)))
-            notices.append(Notice(AlarmKind.STORE, "the store", as_line(error)))
-        alarms = self._alarms.raised(notices, as_of, keep=passed is None or not decides) if self._leads or error else ()
+        failures = passed.failures if passed else tuple(Failure(what=one.about, why=one.why) for one in failed)
+        alarms: tuple[Alarm, ...] = ()
+        if active is False:
+            self._alarms.leave()
+        else:
+            notices = [*self._outbox.notices, *(passed.all_notices if passed else ()), *failed]
+            alarms = self._alarms.raised(notices, as_of, keep=passed is None or not decides)
         self._closing = passed is not None and bool(passed.closing)
         self._again_at = None if passed is None else passed.again_at
         if passed is None:
-            return TickReport(as_of=as_of, active=self._leads, failures=failures, alarms=alarms, took=took)
+            return TickReport(as_of=as_of, active=active, decided=decides, failures=failures, alarms=alarms, took=took)
         outcomes = passed.outcomes
         report = TickReport(
             as_of=as_of,
             active=True,
+            decided=decides,
             switch=passed.switch,
             decisions=outcomes.decisions,
             skipped=tuple(outcomes.skipped),
@@ -177,11 +199,14 @@ class Loop:
         return max(BARELY, min(wait, SOON)) / SECOND
 
     async def _give_way(self, seconds: float) -> None:
-        """Let somebody else have the lease for a moment: the command line of a person. What was begun then goes on."""
-        if self._leads:
+        """Let somebody else have the lease for a moment: the command line of a person. What was begun then goes on.
+
+        Not under a call of this process, which needs it.
+        """
+        if self._leads and not self._turn.locked():
             keeper = self._engine.keeper
             term = keeper.term
-            await keeper.rest()
+            await self._rest()
             await self._engine.clock.sleep(seconds)
             await self._renew()
             if keeper.leads and keeper.term != term:
@@ -190,9 +215,10 @@ class Loop:
             await self._engine.clock.sleep(seconds)
 
     async def _renew(self) -> None:
-        """Keep the lease. That the store fails is found out, and said, in the next tick."""
-        if self._leads:
+        """Keep the lease; a call that goes on has its own. That the store fails is found out, and said, next tick."""
+        if self._leads and not self._turn.locked():
             try:
-                await self._engine.keeper.lead()
+                async with self._turn:
+                    await self._engine.keeper.lead()
             except RebalancerError as error:
                 _log.warning("the lease was not renewed: %s", error)

@@ -63,8 +63,11 @@ class Memory:
         for quote in quotes:
             self._seen[quote.market].append(quote)
 
-    def blind_for(self, position: Position, now: datetime) -> timedelta | None:
-        """How long ago the older one of its legs was last seen; None if one never was: that is not known."""
-        legs = [self._seen.get(market) for market in (position.pair.long, position.pair.short)]
-        times = [seen[-1].observed_at for seen in legs if seen]
-        return now - min(times) if len(times) == 2 else None
+    def blind_for(self, position: Position, snapshot: MarketSnapshot) -> timedelta | None:
+        """How long ago the first of its rates stopped to count, as it was seen last; None if one was never seen.
+
+        That is when it became too old: what was observed is all that a restart knows.
+        """
+        last = [seen[-1] for market in position.markets if (seen := self._seen.get(market))]
+        until = [quote.observed_at + timedelta(seconds=snapshot.freshness.limit(quote)) for quote in last]
+        return snapshot.as_of - min(until) if len(until) == len(position.markets) else None

@@ -17,6 +17,7 @@ from ..domain.lifecycle import Switch, changed
 from ..domain.market import Freshness
 from ..domain.missing import RATE, Missing
 from ..domain.names import Market
+from ..domain.numbers import total
 from ..domain.plausible import Plausibility
 from ..domain.position import Position, PositionStatus
 from ..domain.sanity import USUAL
@@ -26,10 +27,11 @@ from ..domain.verdict import Action
 from ..errors import Conflict, InputError
 from ..ports import Clock, Executor, FundingSource, Observer, PositionStore
 from ..rules.base import Rule
-from .adoption import adopted, merged
+from .adoption import accrued, adopted, got, merged
+from .books import says_funding
 from .deciding import Exit, unable
 from .engine import Engine
-from .instructions import HandClose
+from .instructions import RESERVED, HandClose
 from .legs import Looked, look
 from .limits import MonitorLimits
 from .loop import Loop
@@ -106,8 +108,10 @@ class PositionMonitor:
         """Take over a position that the host holds, as it is stored then. The same again changes nothing.
 
         The legs are read if the executor can; `legs` is what the host read itself, where that fails. With a leg that
-        nobody read it is watched, and not traded before both were. Raises InputError if a leg is not there, Conflict if
-        another position owns one of its markets, and Fenced while another monitor is active.
+        nobody read it is watched, and not traded before both were. What the venues say of its funding counts, if they
+        say it of both legs; else what the host has counted does, if it has, and theirs only from then on. Raises
+        InputError if a leg is not there, Conflict if another position owns one of its markets, and Fenced while another
+        monitor is active.
         """
         async with self._loop.term():
             stored = await self._engine.position(position.id)
@@ -115,32 +119,49 @@ class PositionMonitor:
                 if stored.pair != position.pair:
                     raise Conflict(f"the id is that of another position: {stored.pair}")
                 return stored
-            states = dict(legs or {})
-            for market, read in (await self._engine.read((position,))).items():
+            states, now = dict(legs or {}), self._engine.clock.now()
+            for market, read in (await self._engine.read((position,)) or {}).items():
                 if isinstance(read.state, Known) or market not in states:
                     states[market] = read.state
             taken = adopted(position, states, trades=self._engine.mode is not StoreMode.DRY)
-            await self._engine.keeper.commit(Batch(positions=(taken,)))
+            entries = accrued(taken, states, now)
+            said = len(entries) == len(taken.markets)
+            collected = got(entries, taken.funding_collected_usd, said=said)
+            taken = changed(taken, funding_collected_usd=collected)
+            booked = tuple(entry for entry in entries if entry.amount_usd)
+            await self._engine.keeper.commit(Batch(positions=(taken,), ledger=booked))
+            self._engine.evidence.forget(taken.markets)  # what was seen there was another position's
             return taken
 
     async def merge(self, position_id: UUID, added: Position) -> Position:
         """Add to a position what the host has opened on the same pair since: see the docs for how entries are weighted.
 
-        Raises InputError for another pair, and Conflict for a position that is not open.
+        Funding counts as in `adopt`. Raises InputError for another pair, and Conflict for a position that is not open,
+        or if the host counted funding and it can not be read whether its venues did so too.
         """
         async with self._loop.term():
             held = await self._stored(position_id)
             after = merged(held, added).model_copy(update={"last_action_at": self._engine.clock.now()})
-            await self._engine.keeper.commit(Batch(positions=(after,)))
+            reads = await self._engine.read((held,)) or {}
+            if added.funding_collected_usd and not all(isinstance(read.state, Known) for read in reads.values()):
+                raise Conflict("a leg can not be read: its venue may count the same funding")
+            entries = (await self._engine.decider.books.due([held], reads)).get(held.id, ())
+            said = bool(reads) and all(says_funding(read.state) for read in reads.values())
+            more = got(entries, added.funding_collected_usd, said=said)
+            after = changed(after, funding_collected_usd=total(held.funding_collected_usd, more))
+            await self._engine.keeper.commit(Batch(positions=(after,), ledger=entries))
+            self._engine.decider.books.book(entries)
             return after
 
     async def close(self, position_id: UUID, reason: str = "CLOSED_BY_HAND") -> Position:
         """Close a position now, whatever the guards say, and return it as it is then; ticks finish what is left.
 
         In a dry run it is only watched no longer. One that is closing already is returned as it is. Raises InputError
-        for an id that is not there, Conflict if a leg was never read or is on the wrong side, Stopped if the switch
-        forbids it, and Fenced while another monitor is active.
+        for an id that is not there, and for a reason that is the monitor's own; Conflict if a leg can not be read, was
+        never read or is on the wrong side; Stopped if the switch forbids it; Fenced while another monitor is active.
         """
+        if reason in RESERVED | self._engine.liquidation:
+            raise InputError(f"{reason} is a reason of the monitor's own: give another one")
         async with self._loop.term():
             position = await self._stored(position_id)
             if position.status is not PositionStatus.OPEN:
@@ -149,7 +170,7 @@ class PositionMonitor:
             snapshot = MarketSnapshot(as_of=self._engine.clock.now(), quotes=(), missing=(nothing,))
             if self._engine.mode is StoreMode.DRY:
                 return await self._drop(position, HandClose(reason=reason).reason)
-            reads = await self._engine.read((position,))
+            reads = await self._engine.read((position,)) or {}
             looked = Looked(position, {})
             if reads:
                 looked = look(position, reads, self._engine.evidence, self._engine.desk.capabilities)
@@ -157,14 +178,15 @@ class PositionMonitor:
                 await self._engine.keeper.commit(Batch(positions=(looked.position,)))
                 if looked.position.status is PositionStatus.CLOSED:
                     return looked.position
-            why = unable(looked, unread_too=True)
+            why = unable(looked, unread_too=False)
             if why is not None:
                 raise Conflict(f"{position.pair}: {why}")
             decision = HandClose(reason=reason).decision(looked.position, snapshot)
             begun = await self._engine.decider.begin(Exit(looked, decision, None, exempt=True))
             progress, *_ = await self._engine.closer.advance_all((begun,), reads)
-            for why in progress.failures:
+            for why in (*progress.failures, *progress.defects):
                 _log.warning("closing %s: %s", position.pair, why)
+            await self._engine.book((progress,), reads or {})
             return progress.position
 
     async def approve(self, name: UUID | str) -> None:
@@ -176,6 +198,8 @@ class PositionMonitor:
         async with self._loop.term():
             intent = await self._intent(str(name))
             if intent is not None:
+                if self._engine.desk.capabilities(intent.venue).may_close:
+                    raise InputError("nothing of this name waits: the order needs no approval")
                 approved = intent.then(intent.state, approved_at=self._engine.clock.now())
                 await self._engine.keeper.commit(Batch(intents=(approved,)))
                 return
@@ -229,14 +253,22 @@ class PositionMonitor:
         return next((intent for intent in await self._engine.intents() if intent.key == key), None)
 
     async def _decision(self, name: UUID | str) -> StoredDecision:
-        """The held decision of this id."""
+        """The held decision of this id, if it is the latest of a position that is open."""
         try:
             key = name if isinstance(name, UUID) else UUID(name)
         except ValueError:
             raise InputError("nothing of this name waits: give a decision's id, or an order's key") from None
         stored = await self._engine.decision(key)
         if stored is None or stored.held is None or stored.record.action is not Action.CLOSE:
-            raise InputError("no exit of this name is held back")
+            raise InputError("nothing of this name waits: it is no exit that is held back")
+        about, since = stored.record.position_id, stored.record.as_of
+        position, latest = await self._engine.position(about), self._engine.decider.journal.held(about)
+        if position is None or position.status is not PositionStatus.OPEN:
+            raise InputError("nothing of this name waits: the position is not open any more")
+        kept = await self._engine.keeper.ask(lambda: self._engine.keeper.store.decisions(since))
+        later = [one for one in kept if one.record.position_id == about and one.record.as_of > since]
+        if latest is None or latest.id != stored.id or later:
+            raise InputError("nothing of this name waits: it was decided anew since, look for the name that it has now")
         return stored
 
 
