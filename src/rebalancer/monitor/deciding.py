@@ -156,7 +156,7 @@ class Decider:
                 outcomes.skipped.append(Skipped(position_id=exit_.position.id, why=exit_.held))
                 continue
             try:
-                outcomes.begun.append(await self.begin(exit_, snapshot))
+                outcomes.begun.append(await self.begin(exit_, outcomes.failures, snapshot))
             except Stopped as stopped:  # the switch was set while this tick decided
                 outcomes.skipped.append(Skipped(position_id=exit_.position.id, why=as_line(stopped)))
             except StoreError as error:
@@ -359,15 +359,16 @@ class Decider:
             notices.append(Notice(AlarmKind.NEEDS_APPROVAL, f"{len(held)} positions", MASS_EXIT))
         return notices
 
-    async def begin(self, exit_: Exit, snapshot: MarketSnapshot | None = None) -> Position:
+    async def begin(self, exit_: Exit, failures: list[Failure], snapshot: MarketSnapshot | None = None) -> Position:
         """Begin an exit: its decision, the status and an intent for each leg, in one transaction. Raises StoreError.
 
-        What funding is due by then is booked with it, as far as that is known.
+        What funding is due by then is booked with it. If that can not be known, it is one of the `failures`, and no
+        exit waits for it.
         """
         await self._brake.switch()  # a kill file that came since is written into the store, which then refuses
         position, decision, now = exit_.position, exit_.decision, self._desk.now().wall
         gone = {} if exit_.looked.gone is None else {f"{exit_.looked.gone}_quantity": None}
-        entries = await self._due(exit_.looked, snapshot)
+        entries = await self._due(exit_.looked, snapshot, failures)
         after = changed(
             position,
             status=PositionStatus.PENDING_CLOSE,
@@ -389,14 +390,17 @@ class Decider:
         _log.info("%s is to be closed: %s", position.pair, decision.reason, extra=told)
         return after
 
-    async def _due(self, looked: Looked, snapshot: MarketSnapshot | None) -> tuple[LedgerEntry, ...]:
+    async def _due(
+        self, looked: Looked, snapshot: MarketSnapshot | None, failures: list[Failure]
+    ) -> tuple[LedgerEntry, ...]:
         """What is to be booked of a position that leaves; nothing if that is not known: no exit waits for it."""
         position = looked.position
         reads = {market_of(position, side): leg.read for side, leg in looked.legs.items()}
         try:
             return (await self.books.due([position], reads, snapshot)).get(position.id, ())
-        except Exception:
-            _log.warning("%s: what funding is due is not known", position.pair, exc_info=True)
+        except Exception as error:  # whatever it is
+            why = str(error) if isinstance(error, StoreError) else where(error)
+            failures.append(Failure(what=f"the funding of {position.pair}", why=as_line(why)))
             return ()
 
     async def book(self, progress: Progress, reads: Reads) -> None:

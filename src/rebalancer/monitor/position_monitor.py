@@ -22,7 +22,7 @@ from ..domain.plausible import Plausibility
 from ..domain.position import Position, PositionStatus
 from ..domain.sanity import USUAL
 from ..domain.snapshot import MarketSnapshot
-from ..domain.tick import TickReport
+from ..domain.tick import Failure, TickReport
 from ..domain.verdict import Action
 from ..errors import Conflict, InputError
 from ..ports import Clock, Executor, FundingSource, Observer, PositionStore
@@ -182,7 +182,10 @@ class PositionMonitor:
             if why is not None:
                 raise Conflict(f"{position.pair}: {why}")
             decision = HandClose(reason=reason).decision(looked.position, snapshot)
-            begun = await self._engine.decider.begin(Exit(looked, decision, None, exempt=True))
+            failures: list[Failure] = []
+            begun = await self._engine.decider.begin(Exit(looked, decision, None, exempt=True), failures)
+            for failure in failures:
+                _log.warning("closing %s: %s: %s", position.pair, failure.what, failure.why)
             progress, *_ = await self._engine.closer.advance_all((begun,), reads)
             for why in (*progress.failures, *progress.defects):
                 _log.warning("closing %s: %s", position.pair, why)
