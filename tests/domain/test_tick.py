@@ -10,8 +10,8 @@ from rebalancer.testing import AS_OF, a_position
 
 def an_alarm(**fields: object) -> Alarm:
     """An alarm about a store."""
-    usual: dict[str, object] = {"kind": AlarmKind.STORE, "about": "the store", "why": "it is full", "since": AS_OF}
-    return Alarm(**{**usual, **fields})
+    usual = {"kind": AlarmKind.STORE, "about": "the store", "why": "it is full", "since": AS_OF}
+    return Alarm.model_validate({**usual, **fields})
 
 
 def test_an_alarm_says_what_and_why_in_one_line() -> None:
