@@ -9,7 +9,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pydantic import model_validator
@@ -30,6 +32,18 @@ if TYPE_CHECKING:
     from .domain.market import Freshness
 
 _SEVERE = "0.2"
+
+CONFIGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "conservative": {},
+        "aggressive": {
+            "min_erosion_threshold": "0.7",
+            "min_profit_improvement": "0.0005",
+            "max_position_age_hours": "48",
+        },
+    }
+)
+"""What the presets made of a `RebalanceConfig` change of its defaults."""
 
 
 def _severe_erosion() -> ProfitErosion:
@@ -100,5 +114,4 @@ def conservative(*, costs: Costs | None = None) -> CombinedStrategy:
 
 def aggressive(*, costs: Costs | None = None) -> CombinedStrategy:
     """Leaves below 70 % of the entry edge, switches for more than 5 bp in 24 h, and after 48 h. Loses on noise."""
-    config = RebalanceConfig(min_erosion_threshold="0.7", min_profit_improvement="0.0005", max_position_age_hours=48)
-    return config.strategy(costs=costs)
+    return RebalanceConfig.model_validate(CONFIGS["aggressive"]).strategy(costs=costs)

@@ -222,7 +222,16 @@ def test_a_replay_prints_a_summary_the_reasons_and_each_symbol(history: Path) ->
     words = " ".join(text.split())
     assert text.startswith("conservative on history.csv\n")
     assert "2026-01-01 01:00 to 2026-01-04 00:00 UTC, a tick every 1 h: 648 rows, 4 symbols on aster, grvt," in words
-    for part in ("funding settled", "net", "hold-through", "never trade", "END_OF_HISTORY", "ENTRY", "PROFIT_EROSION"):
+    for part in (
+        "funding settled",
+        "net",
+        "hold-through",
+        "never trade",
+        "regret",
+        "END_OF_HISTORY",
+        "ENTRY",
+        "PROFIT_EROSION",
+    ):
         assert part in text
     for symbol in ("BTC", "ETH", "HYPE", "SOL"):
         assert f"\n {symbol} " in text
@@ -289,6 +298,20 @@ def test_a_dash_is_standard_output_and_then_there_are_no_tables(history: Path, t
     assert printed("replay", history, "--decisions", "-") == log.read_text(encoding="utf-8")
 
 
+def test_the_optimum_stands_beside_the_net(history: Path) -> None:
+    report = json.loads(printed("replay", history, "--json", "-"))
+    text = printed("replay", history)
+    share = f"{Decimal(report['captured_share']) * 100:,.1f} %"
+    assert re.search(rf"hindsight optimum .* {float(report['optimum_bps']):,.1f} ", text)
+    assert re.search(rf"captured share .* {re.escape(share)}", text)
+
+
+def test_a_page_for_a_browser_is_written_beside_the_tables(history: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    assert printed("replay", history, "--html", page) == printed("replay", history)
+    assert "<h1>conservative on history.csv</h1>" in page.read_text(encoding="utf-8")
+
+
 def test_all_adds_the_ticks_that_held(history: Path) -> None:
     trades = printed("replay", history, "--decisions", "-").splitlines()
     everything = printed("replay", history, "--decisions", "-", "--all").splitlines()
@@ -342,7 +365,9 @@ def test_a_symbol_with_colons_is_not_an_emoji(tmp_path: Path) -> None:
         (("--leg-bps", "nan"), "--leg-bps: not a number"),
         (("--leg-bps", "10001"), "--leg-bps: must be at most 10000"),
         (("--all",), "--all writes to the decision log: give --decisions FILE too"),
-        (("--json", "-", "--decisions", "-"), "--json and --decisions need two files"),
+        (("--json", "-", "--decisions", "-"), "--json, --html and --decisions need a file each"),
+        (("--html", "-"), "--html needs a file to write to"),
+        (("--html", "/nowhere/report.html"), "/nowhere/report.html can not be written: No such file or directory"),
         (("--json", "/nowhere/report.json"), "/nowhere/report.json can not be written: No such file or directory"),
         (("--decisions", "/nowhere/log"), "/nowhere/log can not be written: No such file or directory"),
     ],
@@ -356,11 +381,14 @@ def test_an_empty_list_of_names_does_not_mean_all(history: Path, listed: str) ->
     assert refused("replay", history, "--symbols", listed) == ("--symbols needs at least one name, such as A,B")
 
 
-@pytest.mark.parametrize("option", ["--json", "--decisions"])
+@pytest.mark.parametrize("option", ["--json", "--html", "--decisions"])
 def test_the_history_is_never_written_over(history: Path, option: str) -> None:
     before = history.read_bytes()
     roundabout = history.parent / "." / ".." / history.parent.name / history.name
-    assert refused("replay", history, option, roundabout) == "--json and --decisions must not overwrite the history"
+    assert (
+        refused("replay", history, option, roundabout)
+        == "--json, --html and --decisions must not overwrite the history"
+    )
     assert history.read_bytes() == before
 
 

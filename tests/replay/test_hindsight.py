@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
 from itertools import permutations
@@ -10,14 +12,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rebalancer import Costs, FundingHistory, HistoryError, InputError, presets
+from rebalancer import (
+    BetterOpportunity,
+    CombinedStrategy,
+    Costs,
+    DivergenceFlip,
+    EntryPolicy,
+    FundingHistory,
+    HistoryError,
+    InputError,
+    ProfitErosion,
+    TimeLimit,
+    presets,
+)
 from rebalancer.domain.funding import RateKind
 from rebalancer.domain.names import Market, Pair
 from rebalancer.domain.numbers import BPS
 from rebalancer.history.table import Row, Series
+from rebalancer.plugins import PluginManager
 from rebalancer.replay import Hindsight, hindsight, replay
+from rebalancer.replay import search as searching
+from rebalancer.replay.columns import Columns
+from rebalancer.replay.search import in_loops, in_numpy, schedules
+from rebalancer.replay.search_loops import INTERPRETED, Loops, compiled
 from rebalancer.testing import sample_history
 
+PRESETS = PluginManager().registry.presets
 HOUR = 3600
 START = 1_750_000_000 // HOUR * HOUR
 VENUES = ("aster", "grvt", "lighter")
@@ -105,15 +125,93 @@ def test_it_is_what_exhaustive_search_finds(rates: Rates, costs: Costs, interval
     assert traded(history, found, costs) == found.symbols[0].steps
 
 
-@given(rates=some_rates(), bps=st.integers(0, 3), preset=st.sampled_from(("combined", "conservative", "aggressive")))
-@settings(max_examples=30)
-def test_no_strategy_beats_it(rates: Rates, bps: int, preset: str) -> None:
-    history, costs = a_history(rates), Costs.flat(leg_bps=bps)
+some_strategies = st.one_of(
+    st.sampled_from(sorted(PRESETS)).map(PRESETS.create),
+    st.builds(
+        lambda keep, hours, least, bps: CombinedStrategy(
+            DivergenceFlip(),
+            ProfitErosion(keep=keep),
+            BetterOpportunity(cost_bps=bps, min_improvement=least, horizon=timedelta(hours=24)),
+            TimeLimit(max_age=timedelta(hours=hours)),
+        ),
+        st.sampled_from(("0", "0.3", "0.9", "2")),
+        st.integers(1, 9),
+        st.sampled_from(("0", "0.0001", "0.002")),
+        st.integers(0, 8),
+    ),
+)
+some_entries = st.sampled_from(("0", "0.0001", "0.0005")).map(lambda above: EntryPolicy(above=above))
 
-    report = replay(getattr(presets, preset)(costs=costs), history, costs=costs)
+
+@given(rates=some_rates(), other=some_rates(), costs=some_costs, strategy=some_strategies, entry=some_entries)
+@settings(max_examples=60)
+def test_no_strategy_beats_it(
+    rates: Rates, other: Rates, costs: Costs, strategy: CombinedStrategy, entry: EntryPolicy
+) -> None:
+    history = FundingHistory.of((*a_history(rates).series, *a_history(other, symbol="ETH").series))
+
+    report = replay(strategy, history, entry=entry, costs=costs)
 
     assert report.net_bps is not None
-    assert report.net_bps <= hindsight(history, costs=costs).net_bps
+    assert report.optimum_bps == hindsight(history, costs=costs).net_bps
+    assert report.regret_bps is not None
+    assert report.regret_bps >= 0
+    assert all(one.regret_bps is not None and one.regret_bps >= 0 for one in report.symbols)
+
+
+def both_ways(history: FundingHistory, costs: Costs, loops: Loops) -> None:
+    """The loops find the same moves as numpy, at the same ticks."""
+    columns = Columns.of(history, every=HOUR)
+    places = [
+        [(one.steps, [(tick, *map(in_venues(one.most), states)) for tick, *states in one.moves]) for one in found]
+        for found in (in_numpy(columns, costs), in_loops(columns, costs, loops))
+    ]
+    assert places[0] == places[1]
+
+
+def in_venues(most: int) -> Callable[[int], tuple[int, int] | None]:
+    return lambda state: None if state < 0 else divmod(state, most)
+
+
+@given(rates=some_rates(), other=some_rates(), costs=some_costs)
+@settings(max_examples=60)
+def test_the_loops_find_the_moves_that_numpy_finds(rates: Rates, other: Rates, costs: Costs) -> None:
+    """Symbols with different numbers of venues are searched together in numpy, and one by one in loops."""
+    history = FundingHistory.of((*a_history(rates).series, *a_history(other, symbol="ETH").series))
+
+    both_ways(history, costs, INTERPRETED)
+
+
+def test_compiled_they_find_the_same() -> None:
+    pytest.importorskip("numba")
+    loops = compiled()
+    assert loops is not None
+
+    both_ways(sample_history(), Costs(leg_bps=2, venues={"grvt": 0, "aster": "3.5"}), loops)
+    both_ways(sample_history(seed=3), Costs.flat(leg_bps=0), loops)
+
+
+def test_many_venues_have_room_in_their_tags() -> None:
+    """With so many, one byte is not enough."""
+    rates = {(f"v{number:02}", hour): (number * 7 + hour * 5) % 23 for number in range(70) for hour in range(3)}
+
+    history, costs = a_history(rates), Costs.flat(leg_bps=1)
+
+    both_ways(history, costs, INTERPRETED)
+    found = hindsight(history, costs=costs)
+    assert traded(history, found, costs) == found.symbols[0].steps > 0
+
+
+def test_without_numba_it_is_found_in_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    compiled.cache_clear()
+    monkeypatch.setattr(searching, "LARGE", 0)
+    try:
+        assert compiled() is None
+        found = schedules(Columns.of(sample_history(days=3), every=HOUR), Costs.flat(leg_bps=2))
+    finally:
+        compiled.cache_clear()
+    assert len(found) == 4
 
 
 def test_on_the_sample_no_strategy_beats_it_and_its_trades_earn_what_it_says() -> None:
@@ -187,6 +285,7 @@ def test_it_refuses_what_has_no_optimum() -> None:
 
 
 def test_sums_that_would_not_fit_are_refused_and_never_wrap() -> None:
-    rows = tuple(Row(START + hour * HOUR, 10**18, HOUR) for hour in range(2))
-    with pytest.raises(HistoryError, match="64 bits"):
-        hindsight(FundingHistory.of((Series(Market("grvt", "BTC"), RateKind.SETTLED, rows),)))
+    for value in (10**18, 10**15):  # the second alone would fit, but not beside what says how it was come by
+        rows = tuple(Row(START + hour * HOUR, value, HOUR) for hour in range(2))
+        with pytest.raises(HistoryError, match="64 bits"):
+            hindsight(FundingHistory.of((Series(Market("grvt", "BTC"), RateKind.SETTLED, rows),)))

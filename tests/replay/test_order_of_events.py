@@ -489,10 +489,16 @@ def test_rates_that_are_not_settled_are_ignored_beside_settled_ones_and_named() 
 # callbacks and options
 
 
-def test_progress_hears_of_every_tick() -> None:
+def test_progress_hears_of_every_tick_that_was_replayed_by_itself() -> None:
     heard: list[tuple[int, int]] = []
-    run(a_market("a", hourly(0, 0, 0)), progress=lambda done, total: heard.append((done, total)))
+    run(a_market("a", hourly(0, 0, 0)), progress=lambda done, total: heard.append((done, total)), engine="scalar")
     assert heard == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_progress_hears_of_the_end_when_all_ticks_are_replayed_at_once() -> None:
+    heard: list[tuple[int, int]] = []
+    run(a_market("a", hourly(0, 0, 0)), progress=lambda done, total: heard.append((done, total)), engine="numpy")
+    assert heard == [(3, 3)]
 
 
 def test_the_log_hears_of_every_trade_and_with_holds_of_every_tick_that_held() -> None:

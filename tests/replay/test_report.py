@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import timedelta
 from decimal import Decimal
+from fractions import Fraction
 from functools import cache
 
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from rebalancer import CombinedStrategy, Costs, TimeLimit, presets
 from rebalancer.plugins import PluginManager
-from rebalancer.replay import ReplayReport, SymbolReport, replay
+from rebalancer.replay import Hindsight, ReplayReport, SymbolOptimum, SymbolReport, hindsight, replay
 from rebalancer.testing import sample_history
 
 PRESETS = PluginManager().registry.presets
@@ -33,12 +35,16 @@ KEYS = [
     "cost_bps",
     "hold_through_bps",
     "never_trade_bps",
+    "optimum_bps",
+    "captured_share",
+    "regret_bps",
     "trades",
     "legs_traded",
     "held_hours",
     "lone_leg_hours",
     "reasons",
     "symbols",
+    "engine",
 ]
 
 
@@ -57,6 +63,9 @@ def test_the_json_has_these_keys_and_no_log() -> None:
         "funding_bps",
         "cost_bps",
         "hold_through_bps",
+        "optimum_bps",
+        "captured_share",
+        "regret_bps",
         "trades",
         "legs_traded",
         "held_hours",
@@ -79,7 +88,7 @@ def test_decimals_are_strings_of_plain_digits() -> None:
     report = json.loads(a_report().model_dump_json())
     for part in (report, *report["symbols"], *report["reasons"]):
         for name, figure in part.items():
-            if name.endswith(("_bps", "_hours")):
+            if name.endswith(("_bps", "_hours", "_share")):
                 assert isinstance(figure, str)
                 assert "E" not in figure
 
@@ -92,8 +101,44 @@ def test_net_is_funding_less_costs_and_all_is_the_sum_of_its_symbols(name: str) 
     for part in parts:
         assert part.funding_bps is not None
         assert part.net_bps == part.funding_bps - part.cost_bps
-    for figure in ("net_bps", "funding_bps", "cost_bps", "hold_through_bps", "trades", "legs_traded", "held_hours"):
+    sums = ("net_bps", "funding_bps", "cost_bps", "hold_through_bps", "optimum_bps", "regret_bps", "trades")
+    for figure in (*sums, "legs_traded", "held_hours"):
         assert getattr(report, figure) == sum(getattr(one, figure) for one in report.symbols)
+
+
+@pytest.mark.parametrize("leg_bps", ["0", "2", "300"])
+def test_it_stands_beside_the_optimum_at_the_same_costs_and_ticks(leg_bps: str) -> None:
+    report, costs = a_report("combined", leg_bps), Costs.flat(leg_bps=leg_bps)
+    most = hindsight(sample_history(days=10), costs=costs)
+    parts: list[tuple[ReplayReport | SymbolReport, Hindsight | SymbolOptimum]] = [(report, most)]
+    for part, optimum in (*parts, *zip(report.symbols, most.symbols, strict=True)):
+        assert part.net_bps is not None
+        assert part.optimum_bps == optimum.net_bps
+        assert part.regret_bps == optimum.net_bps - part.net_bps
+        if optimum.net_bps == 0:
+            assert part.captured_share is None
+        else:
+            assert part.captured_share == round(Fraction(part.net_bps) / Fraction(optimum.net_bps) * 10**6) / Decimal(
+                10**6
+            )
+
+
+def test_the_optimum_has_the_ticks_of_the_replay() -> None:
+    history, day = sample_history(days=10), timedelta(days=1)
+    assert replay(presets.combined(), history, every=day).optimum_bps == hindsight(history, every=day).net_bps
+
+
+def test_the_optimum_is_unknown_with_rebates_and_without_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    history = sample_history(days=3)
+    rebates = Costs(leg_bps=2, venues={"grvt": "-0.1"})
+    assert "grvt" in history.venues
+    of_rebates = replay(presets.combined(), history, costs=rebates)
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    for report in (of_rebates, replay(presets.combined(), history)):
+        parts: list[ReplayReport | SymbolReport] = [report, *report.symbols]
+        for part in parts:
+            assert part.net_bps is not None
+            assert (part.optimum_bps, part.captured_share, part.regret_bps) == (None, None, None)
 
 
 @pytest.mark.parametrize("name", PRESETS)

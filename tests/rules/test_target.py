@@ -125,16 +125,16 @@ def test_the_search_ends_where_even_the_cheapest_switch_would_gain_less() -> Non
 
 
 def test_a_flat_price_is_the_same_for_every_pair() -> None:
-    price, floor = Pricing.flat(7)
+    price, floor, _ = Pricing.flat(7)
     assert (price(HELD, HELD), price(HELD, Pair("ETH", "a", "b")), floor) == (7, 7, 7)
 
 
 def test_a_price_by_leg_is_what_the_move_trades_and_no_less_than_the_floor() -> None:
     costs = Costs(leg_bps=2, venues={"paradex": 1})
-    price, floor = Pricing.by_leg(costs)
+    price, floor, legs = Pricing.by_leg(costs)
     assert price(HELD, Pair("BTC", "lighter", "paradex")) == 3 * BPS
     assert price(HELD, Pair("BTC", "grvt", "lighter")) == 8 * BPS
-    assert floor == 2 * BPS
+    assert (floor, legs) == (2 * BPS, costs)
 
 
 def test_a_rule_that_switches_must_say_where_and_at_what_price() -> None:

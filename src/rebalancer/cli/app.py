@@ -22,7 +22,7 @@ from ..errors import InputError
 from ..history.table import FundingHistory
 from ..replay import Trade
 from ..replay import replay as run_replay
-from . import control, live, market, plugins, positions, render, status
+from . import control, histories, live, market, plugins, positions, render, status, sweeping
 from .common import (
     PluginNames,
     PresetName,
@@ -107,6 +107,7 @@ def replay(
     venues: Annotated[str | None, typer.Option(metavar="A,B", help="Only these venues.")] = None,
     leg_bps: Annotated[str, typer.Option(metavar="BPS", help="What trading one leg costs, in basis points.")] = "2",
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as JSON; - is stdout.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as a page for a browser.")] = None,
     decisions: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write one JSON line a trade; - is stdout.")
     ] = None,
@@ -116,7 +117,7 @@ def replay(
     with clear_errors(), ExitStack() as files:
         if all_ticks and decisions is None:
             raise InputError("--all writes to the decision log: give --decisions FILE too")
-        _refuse_shared(history, json, decisions)
+        _refuse_shared(history, json, html, decisions)
         with speaking_of("--leg-bps", field="leg_bps"):
             costs = Costs.flat(leg_bps=leg_bps)
         with aside():
@@ -127,6 +128,8 @@ def replay(
         )
         log = _output(decisions, files) if decisions else None
         report_file = _output(json, files) if json else None
+        if html:
+            _output(html, files)  # what can not be written is said before the work, not after it
 
         def write(trade: Trade) -> None:
             if log is not None:
@@ -145,11 +148,14 @@ def replay(
             )
         if report_file is not None:
             report_file.write(report.model_dump_json(indent=2) + "\n")
+        if html:
+            report.to_html(html, title=f"{preset} on {history.name}")
         if sys.stdout not in (log, report_file):
             render.report(console(), report, title=f"{preset} on {history.name}")
 
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
+    sweeping.sweep,
     market.rates,
     market.opportunities,
     market.check,
@@ -167,6 +173,7 @@ for _command in _COMMANDS:
     app.command()(_command)
 app.add_typer(positions.app)
 app.add_typer(plugins.app)
+app.add_typer(histories.app)
 
 
 def _progress() -> Progress:
@@ -176,13 +183,15 @@ def _progress() -> Progress:
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
-def _refuse_shared(history: Path, json: Path | None, decisions: Path | None) -> None:
-    """Neither output may be the history, nor both be one file."""
-    outputs = [path if str(path) == "-" else path.resolve() for path in (json, decisions) if path is not None]
+def _refuse_shared(history: Path, json: Path | None, html: Path | None, decisions: Path | None) -> None:
+    """No output may be the history, nor two of them one file; a page is a file."""
+    if html is not None and str(html) == "-":
+        raise InputError("--html needs a file to write to")
+    outputs = [path if str(path) == "-" else path.resolve() for path in (json, html, decisions) if path is not None]
     if len(set(outputs)) != len(outputs):
-        raise InputError("--json and --decisions need two files")
+        raise InputError("--json, --html and --decisions need a file each")
     if history.resolve() in outputs:
-        raise InputError("--json and --decisions must not overwrite the history")
+        raise InputError("--json, --html and --decisions must not overwrite the history")
 
 
 def _output(path: Path, files: ExitStack) -> TextIO:

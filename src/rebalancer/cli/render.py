@@ -43,7 +43,7 @@ def report(console: Console, found: ReplayReport, *, title: str) -> None:
     console.print(Text(title, style="bold"))
     console.print(
         f"{found.start:%Y-%m-%d %H:%M} to {found.end:%Y-%m-%d %H:%M} UTC, a tick every {span(seconds(found.every))}: "
-        f"{found.rows:,} rows, {_counted(len(found.symbols), 'symbol')} on {', '.join(found.venues)}.",
+        f"{found.rows:,} rows, {counted(len(found.symbols), 'symbol')} on {', '.join(found.venues)}.",
         soft_wrap=True,
     )
     console.print(f"{_costs(found.costs)}. {UNITS}\n", soft_wrap=True)
@@ -54,7 +54,7 @@ def report(console: Console, found: ReplayReport, *, title: str) -> None:
         console.print(note, soft_wrap=True)
 
 
-def _counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
@@ -66,7 +66,16 @@ def _summary(found: ReplayReport) -> Table:
     rows.add_section()
     rows.add_row("hold-through (best pair once, kept)", bps(found.hold_through_bps))
     rows.add_row("never trade", bps(found.never_trade_bps))
+    if found.optimum_bps is not None:
+        rows.add_row("hindsight optimum (perfect foresight)", bps(found.optimum_bps))
+        rows.add_row("regret (optimum less net)", bps(found.regret_bps))
+        rows.add_row("captured share (net of optimum)", share(found.captured_share))
     return rows
+
+
+def share(value: Decimal | None) -> Text:
+    """A ratio as a percentage with one decimal; a dash where there is none."""
+    return Text("-" if value is None else f"{value * 100:,.1f} %")
 
 
 def _reasons(found: ReplayReport) -> Table:
@@ -77,7 +86,7 @@ def _reasons(found: ReplayReport) -> Table:
 
 
 def _symbols(found: ReplayReport) -> Table:
-    rows = table("symbol", "net", "funding", "costs", "hold-through", "trades", "days held")
+    rows = table("symbol", "net", "funding", "costs", "hold-through", "optimum", "trades", "days held")
     for one in found.symbols:
         days = f"{one.held_hours / 24:.1f}"
         costs = bps(-one.cost_bps)
@@ -87,6 +96,7 @@ def _symbols(found: ReplayReport) -> Table:
             bps(one.funding_bps),
             costs,
             bps(one.hold_through_bps),
+            bps(one.optimum_bps),
             f"{one.trades:,}",
             days,
         )

@@ -26,6 +26,7 @@ from ..domain.numbers import (
 from ..domain.times import epoch_seconds, read_instant, seconds
 from ..errors import HistoryError, InputError, MissingExtraError, suggestion
 from .table import FundingHistory, Row, Series
+from .units import LARGE, strange_units
 
 REQUIRED = ("time_utc", "venue", "symbol", "funding_rate", "interval_hours")
 OPTIONAL = ("mark_price", "open_interest_usd", "volume_24h_usd", "rate_kind")
@@ -41,15 +42,33 @@ YEAR_2200 = 7_258_118_400
 Cells = Sequence[Any]
 
 
-def read_history(path: str | os.PathLike[str]) -> FundingHistory:
-    """The history in a file; HistoryError if it can not be read or a row is refused."""
+class Notes:
+    """What is kept of a reading that goes on where a row is refused: the refusals, and where each row stands."""
+
+    def __init__(self) -> None:
+        self.refused: list[HistoryError] = []
+        self.numbers: dict[Market, dict[int, int]] = {}
+        """The number of each row that was taken, by market and time."""
+
+    def row(self, market: Market, at: int) -> int | None:
+        """The number of a market's row at a time."""
+        return self.numbers.get(market, {}).get(at)
+
+
+def read_history(
+    path: str | os.PathLike[str], *, trust_units: bool = False, notes: Notes | None = None
+) -> FundingHistory:
+    """The history in a file; HistoryError if it can not be read or a row is refused.
+
+    With `notes` a refused row is noted and left out.
+    """
     file = Path(path)
     try:
         if file.suffix.lower() == ".parquet":
-            return history_of(*_parquet(file), first_row=1)
+            return history_of(*_parquet(file), first_row=1, trust_units=trust_units, notes=notes)
         with (gzip.open if file.suffix.lower() == ".gz" else open)(file, "rt", encoding="utf-8", newline="") as text:
             lines = csv.reader(text, strict=True)
-            return history_of(next(lines, []), lines, first_row=2)
+            return history_of(next(lines, []), lines, first_row=2, trust_units=trust_units, notes=notes)
     except (OSError, EOFError, zlib.error) as error:
         why = getattr(error, "strerror", None) or "the file is damaged or not what its name says"
         raise HistoryError(f"{file.name or file} can not be read: {why}") from error
@@ -93,7 +112,14 @@ def _parquet_cells(column: Any) -> list[Any]:
     return cells
 
 
-def history_of(header: Sequence[str], lines: Iterable[Cells], *, first_row: int) -> FundingHistory:
+def history_of(
+    header: Sequence[str],
+    lines: Iterable[Cells],
+    *,
+    first_row: int,
+    trust_units: bool = False,
+    notes: Notes | None = None,
+) -> FundingHistory:
     """The history that a header and its rows stand for; rows are counted from `first_row`."""
     names = [name.strip().lstrip("\ufeff") for name in header]
     place = {name: number for number, name in enumerate(names)}
@@ -104,23 +130,53 @@ def history_of(header: Sequence[str], lines: Iterable[Cells], *, first_row: int)
     for name in (*REQUIRED, *OPTIONAL):
         if names.count(name) > 1:
             raise HistoryError(f"there are two columns {name}", row=head)
-    parse = _Parser(place, width=len(header))
-    found: dict[Market, dict[int, Row]] = {}
-    kinds: dict[Market, RateKind] = {}
+    gathered = _Gathered(_Parser(place, width=len(header)), notes)
     for number, cells in enumerate(lines, start=first_row):
         if not cells:
             continue
         try:
-            market, kind, row = parse(cells)
+            gathered.take(number, cells)
         except InputError as error:
-            raise HistoryError(str(error), row=number) from error
-        if kinds.setdefault(market, kind) is not kind:
-            raise HistoryError(f"{market} has rates of two kinds: give the second a venue name of its own", row=number)
-        if found.setdefault(market, {}).setdefault(row.at, row) is not row:
-            raise HistoryError(f"a second row of {market} at one time", row=number)
-    return FundingHistory.of(
-        Series(market, kinds[market], tuple(rows[at] for at in sorted(rows))) for market, rows in found.items()
-    )
+            refusal = HistoryError(str(error), row=number)
+            if notes is None:
+                raise refusal from error
+            notes.refused.append(refusal)
+    series = gathered.series()
+    if not trust_units:
+        for market, why in strange_units(series, {market: seen for market, (_, seen) in gathered.large.items()}):
+            raise HistoryError(why, row=gathered.large[market][0])
+    return FundingHistory.of(series)
+
+
+class _Gathered:
+    """The rows so far, by market and time; of rates that only few markets pay, the first row and how many."""
+
+    def __init__(self, parse: _Parser, notes: Notes | None) -> None:
+        self._parse = parse
+        self._numbers = None if notes is None else notes.numbers
+        self._found: dict[Market, dict[int, Row]] = {}
+        self._kinds: dict[Market, RateKind] = {}
+        self.large: dict[Market, tuple[int, int]] = {}
+
+    def take(self, number: int, cells: Cells) -> None:
+        """Take in a row; InputError if it is refused, alone or beside the rows before."""
+        market, kind, row, large = self._parse(cells)
+        if self._kinds.setdefault(market, kind) is not kind:
+            raise InputError(f"{market} has rates of two kinds: give the second a venue name of its own")
+        if self._found.setdefault(market, {}).setdefault(row.at, row) is not row:
+            raise InputError(f"a second row of {market} at one time")
+        if large:
+            first, seen = self.large.get(market, (number, 0))
+            self.large[market] = first, seen + 1
+        if self._numbers is not None:
+            self._numbers.setdefault(market, {})[row.at] = number
+
+    def series(self) -> list[Series]:
+        """A series of each market, in order of time."""
+        return [
+            Series(market, self._kinds[market], tuple(rows[at] for at in sorted(rows)))
+            for market, rows in self._found.items()
+        ]
 
 
 class _Memo(dict[Any, Any]):
@@ -136,7 +192,7 @@ class _Memo(dict[Any, Any]):
 
 
 class _Parser:
-    """One row's cells as market, kind and row. InputError names the column that is off."""
+    """One row's cells as market, kind, row, and whether its rate is large. InputError names the column that is off."""
 
     def __init__(self, place: Mapping[str, int], *, width: int) -> None:
         self._width = width
@@ -144,24 +200,26 @@ class _Parser:
         self._optional = [place.get(name) for name in OPTIONAL]
         self._readers = [_Memo(_named(name, read)) for name, read in zip(REQUIRED, _READERS, strict=True)]
         self._required = [place[name] for name in REQUIRED]
-        self._prices = [_named(name, _optional(read)) for name, read in zip(OPTIONAL, _OPTIONAL_READERS, strict=True)]
+        self._prices = [_named(name, read) for name, read in zip(OPTIONAL, _OPTIONAL_READERS, strict=True)]
 
-    def __call__(self, cells: Cells) -> tuple[Market, RateKind, Row]:
+    def __call__(self, cells: Cells) -> tuple[Market, RateKind, Row, bool]:
         if len(cells) != self._width:
             raise InputError(f"{len(cells)} columns instead of {self._width}")
-        at, venue, symbol, value, interval = (
+        at, venue, symbol, value, interval = [
             reader[cells[place]] for reader, place in zip(self._readers, self._required, strict=True)
-        )
-        if abs(value) * EIGHT_HOURS > ONE * interval and abs(divide_half_even(value * EIGHT_HOURS, interval)) > ONE:
+        ]
+        large = abs(value) * EIGHT_HOURS >= LARGE * interval
+        if large and abs(divide_half_even(value * EIGHT_HOURS, interval)) > ONE:
             raise InputError("funding_rate: beyond 100 % per 8 h: is it a percent, or is interval_hours wrong?")
-        mark_price, open_interest, volume, kind = (
-            read("" if place is None else cells[place])
+        mark_price, open_interest, volume, kind = [
+            None if place is None or cells[place] is None or cells[place] == "" else read(cells[place])
             for read, place in zip(self._prices, self._optional, strict=True)
-        )
+        ]
         return (
             Market(venue, symbol),
             kind or RateKind.SETTLED,
             Row(at, value, interval, mark_price, open_interest, volume),
+            large,
         )
 
 
@@ -175,11 +233,6 @@ def _named(name: str, read: Callable[[Any], Any]) -> Callable[[Any], Any]:
             raise InputError(f"{name}: {error}") from error
 
     return reading
-
-
-def _optional(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """`read`, for a cell that may be empty: unknown."""
-    return lambda cell: None if cell is None or cell == "" else read(cell)
 
 
 def _at(cell: Any) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from ..domain.funding import FundingRate, RateKind
 from ..domain.market import Quote
@@ -15,6 +16,10 @@ from ..domain.names import Market, read_symbol, read_venue
 from ..domain.numbers import EIGHT_HOURS, divide_half_even, fraction
 from ..domain.times import from_epoch
 from ..errors import HistoryError, suggestion
+
+if TYPE_CHECKING:
+    from .check import Finding
+    from .describe import HistoryDescription
 
 SHOWN = 30
 """How many of a history's names an error lists."""
@@ -83,17 +88,40 @@ class FundingHistory:
     series: tuple[Series, ...]
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str]) -> FundingHistory:
+    def read(cls, path: str | os.PathLike[str], *, trust_units: bool = False) -> FundingHistory:
         """Read a CSV file (plain or gzip), or Parquet with the extra `replay`.
 
         Columns: `time_utc, venue, symbol, funding_rate, interval_hours`, and optionally `mark_price,
         open_interest_usd, volume_24h_usd, rate_kind` (`settled` where absent, `live_snapshot`, `indicative_hour_mean`).
         Raises HistoryError with the row for anything that is off: a missing column, a naive time, a rate beyond 100 %
-        per 8 h, a duplicate, two kinds in one market.
+        per 8 h, a duplicate, two kinds in one market, a market whose rates look like percent or rates per year
+        (`history/units.py` says when; with `trust_units` they are taken as they are). Rows may come in any order.
+        A gap is a missing row and stays one: `describe` and `check` report it.
         """
         from .read import read_history  # the readers build on this class
 
-        return read_history(path)
+        return read_history(path, trust_units=trust_units)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write a file that `read` makes an equal history of, by its suffix: `.parquet`, `.gz` (CSV), else plain CSV.
+
+        The file is replaced as a whole once it is complete. Raises HistoryError if it can not be written.
+        """
+        from .write import write_history
+
+        write_history(self, path)
+
+    def describe(self) -> HistoryDescription:
+        """What is in it: rows, rhythm, coverage and gaps of each market, and the divergence of each pair."""
+        from .describe import describe
+
+        return describe(self)
+
+    def check(self) -> tuple[Finding, ...]:
+        """What to know before trusting it, the gravest first: gaps, overlaps, odd rates, markets that end early."""
+        from .check import check
+
+        return check(self)
 
     @property
     def start(self) -> int:

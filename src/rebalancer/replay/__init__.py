@@ -1,5 +1,8 @@
 """History in, report out: what a strategy would have decided and earned."""
 
+from .design import Design as Design
+from .design import between as between
+from .design import grid as grid
 from .engine import replay as replay
 from .hindsight import Hindsight as Hindsight
 from .hindsight import Move as Move
@@ -10,16 +13,37 @@ from .log import TradeAction as TradeAction
 from .report import ReasonReport as ReasonReport
 from .report import ReplayReport as ReplayReport
 from .report import SymbolReport as SymbolReport
+from .scores import Scores as Scores
+from .scores import Setting as Setting
+from .scores import scores as scores
+from .sweep import sweep as sweep
+from .table import SweepResult as SweepResult
+from .table import SweepRow as SweepRow
+from .walk import Split as Split
+from .walk import WalkForward as WalkForward
+from .walk import walk_forward as walk_forward
 
 __all__ = [
+    "Design",
     "Hindsight",
     "Move",
     "ReasonReport",
     "ReplayReport",
+    "Scores",
+    "Setting",
+    "Split",
+    "SweepResult",
+    "SweepRow",
     "SymbolOptimum",
     "SymbolReport",
     "Trade",
     "TradeAction",
+    "WalkForward",
+    "between",
+    "grid",
     "hindsight",
     "replay",
+    "scores",
+    "sweep",
+    "walk_forward",
 ]

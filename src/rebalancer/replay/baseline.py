@@ -31,22 +31,23 @@ class HoldThrough:
         self._decay = Decay(HALF_LIFE)
         self._means: dict[str, dict[str, SmoothedRate]] = {}
         self._fresh_until: dict[str, dict[str, int]] = {}
-        self._held: dict[str, Pair] = {}
+        self.held: dict[str, Pair] = {}
+        """The pair that each symbol holds."""
         self.earned: dict[str, int] = {}
         """What each symbol has earned so far, closing costs included, in grid steps of one leg's notional."""
 
     def take(self, tick: Tick) -> None:
         """Pay what was settled up to the tick, then open where the mean divergence is large enough."""
         for series, row in tick.rows:
-            pair = self._held.get(series.market.symbol)
+            pair = self.held.get(series.market.symbol)
             if pair is None:
                 self._learn(series, row)
             else:
                 self.earned[pair.symbol] += paid(pair, series, row)
-        for symbol in self._means.keys() - self._held.keys():
+        for symbol in self._means.keys() - self.held.keys():
             pair = self._best(symbol, tick.at)
             if pair is not None:
-                self._held[symbol] = pair
+                self.held[symbol] = pair
                 self.earned[symbol] = -2 * self._costs.move(None, pair).cost
 
     def _learn(self, series: Series, row: Row) -> None:

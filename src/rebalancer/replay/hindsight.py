@@ -11,29 +11,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..costs import Costs
 from ..domain.names import Pair
 from ..domain.numbers import FRACTION_PLACES, from_grid
 from ..domain.times import from_epoch, seconds
-from ..errors import HistoryError, InputError
+from ..errors import HistoryError, InputError, MissingExtraError
 from ..history.table import FundingHistory
-from .columns import MOST, Columns, SymbolColumns, numpy
+from .columns import Columns
+from .search import schedules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from datetime import datetime
 
-    from .columns import Mask, Steps
+    from .columns import SymbolColumns
+    from .search import Found
 
 HOUR = timedelta(hours=1)
-_NEVER = -(MOST << 1)
-"""What a state is worth that can not be reached. No payments bring it near anything that can."""
-_BATCH = 64
-"""Symbols that are searched at once."""
-_KEEP, _LONG, _SHORT, _FLAT, _BOTH = range(5)
-"""How a pair came to be held at a tick: it was before, one leg was changed, it was opened, or both were changed."""
 
 
 class Move(NamedTuple):
@@ -90,126 +86,33 @@ def hindsight(history: FundingHistory, *, costs: Costs | None = None, every: tim
         raise InputError("every must be a whole number of seconds above 0")
     columns = Columns.of(history.decisive(), every=seconds(every))
     costs = costs or Costs.flat(leg_bps=2)
-    if any(costs.leg(venue) < 0 for venue in history.venues):
+    if any(costs.leg(venue) < 0 for venue in history.decisive().venues):
         raise InputError(
             "with rebates, trading without end would earn without end: the optimum needs costs of 0 or more"
         )
-    batches = (columns.symbols[place : place + _BATCH] for place in range(0, len(columns.symbols), _BATCH))
-    return Hindsight(tuple(one for batch in batches for one in _Search(batch, columns, costs).best()))
+    found = schedules(columns, costs)
+    return Hindsight(
+        tuple(
+            SymbolOptimum(one.symbol, best.steps, tuple(_moves(one, best, columns, costs)))
+            for one, best in zip(columns.symbols, found, strict=True)
+        )
+    )
 
 
-class _Choice(NamedTuple):
-    """How each state of each symbol was reached at a tick: arrays by symbol, and by long and short venue."""
-
-    how: Any
-    long_from: Any
-    """By symbol and short venue: the long venue that is best left."""
-    short_from: Any
-    """By symbol and long venue: the short venue that is best left."""
-    pair_from: Any
-    """By symbol: the pair that is best left, as long venue x K + short venue."""
-    closed: Any
-    """By symbol: whether flat was reached by closing that pair."""
+def optimum(history: FundingHistory, *, costs: Costs, every: timedelta) -> Hindsight | None:
+    """The optimum for a report. None: nothing was settled, rebates, no numpy, or sums that do not fit into 64 bits."""
+    if not history.settled or any(costs.leg(venue) < 0 for venue in history.decisive().venues):
+        return None
+    try:
+        return hindsight(history, costs=costs, every=every)
+    except (MissingExtraError, HistoryError):
+        return None
 
 
-class _Search:
-    """The search for several symbols at once. Arrays are padded to the largest number of venues, `K`.
-
-    Changing a leg to the same venue is among the choices; as it costs and changes nothing, it is never the best one.
-    """
-
-    def __init__(self, symbols: Sequence[SymbolColumns], columns: Columns, costs: Costs) -> None:
-        np = self._np = numpy()
-        self._symbols = symbols
-        self._columns = columns
-        self._costs = costs
-        self._most = max(len(one.venues) for one in symbols)
-        shape = len(symbols), self._most
-        leg = np.zeros(shape, dtype=np.int64)
-        self._paid = np.zeros((columns.ticks, *shape), dtype=np.int64)
-        self._known = np.zeros((columns.ticks, *shape), dtype=bool)
-        for place, one in enumerate(symbols):
-            there = len(one.venues)
-            leg[place, :there] = [costs.leg(venue) for venue in one.venues]
-            self._paid[:, place, :there] = one.paid
-            self._known[:, place, :there] = one.known
-        self._long, self._short = leg[:, :, None], leg[:, None, :]
-        self._different = ~np.eye(self._most, dtype=bool)
-
-    def best(self) -> Iterator[SymbolOptimum]:
-        """The optimum of each symbol."""
-        np, count = self._np, len(self._symbols)
-        held = np.full((count, self._most, self._most), _NEVER, dtype=np.int64)
-        flat = np.zeros(count, dtype=np.int64)
-        choices = []
-        for paid, known in zip(self._paid, self._known, strict=True):
-            held += paid[:, None, :] - paid[:, :, None]
-            held, flat, choice = self._moved(held, flat, known[:, :, None] & known[:, None, :] & self._different)
-            choices.append(choice)
-        closed = (held - self._long - self._short).reshape(count, -1)
-        for place in range(count):
-            last = int(closed[place].argmax())
-            ends_flat = int(flat[place]) >= int(closed[place, last])
-            best = int(flat[place]) if ends_flat else int(closed[place, last])
-            yield SymbolOptimum(
-                self._symbols[place].symbol, best, self._traced(place, choices, None if ends_flat else last)
-            )
-
-    def _moved(self, held: Steps, flat: Steps, openable: Mask) -> tuple[Steps, Steps, _Choice]:
-        """What every state is worth after the trades of a tick. Ties go to fewer legs, then to the first venue."""
-        np = self._np
-        by_long, by_short = held - self._long, held - self._short
-        by_both = (by_long - self._short).reshape(len(flat), -1)
-        long_from, short_from, pair_from = by_long.argmax(1), by_short.argmax(2), by_both.argmax(1)
-        left_long = np.take_along_axis(by_long, long_from[:, None, :], 1)
-        left_short = np.take_along_axis(by_short, short_from[:, :, None], 2)
-        left_both = np.take_along_axis(by_both, pair_from[:, None], 1)[:, 0]
-        how = np.zeros(held.shape, dtype=np.int8)
-        best = held.copy()
-        opened = flat[:, None, None] - self._long - self._short
-        for name, worth in (
-            (_LONG, left_long - self._long),
-            (_SHORT, left_short - self._short),
-            (_FLAT, opened),
-            (_BOTH, left_both[:, None, None] - self._long - self._short),
-        ):
-            better = openable & (worth > best)
-            how[better] = name
-            np.copyto(best, np.broadcast_to(worth, best.shape), where=better)
-        closed = left_both > flat
-        return best, np.maximum(flat, left_both), _Choice(how, long_from, short_from, pair_from, closed)
-
-    def _traced(self, place: int, choices: Sequence[_Choice], pair: int | None) -> tuple[Move, ...]:
-        """The trades that lead to `pair` (None: flat) after the last tick, and its close at the end."""
-        most = self._most
-        at = self._columns.first + self._columns.every * (len(choices) - 1)
-        moves = [] if pair is None else [self._move(place, at, pair, None)]
-        for choice in reversed(choices):
-            before = pair
-            if pair is None:
-                before = int(choice.pair_from[place]) if choice.closed[place] else None
-            else:
-                long, short = divmod(pair, most)
-                how = choice.how[place, long, short]
-                if how == _LONG:
-                    before = int(choice.long_from[place, short]) * most + short
-                elif how == _SHORT:
-                    before = long * most + int(choice.short_from[place, long])
-                elif how == _FLAT:
-                    before = None
-                elif how == _BOTH:
-                    before = int(choice.pair_from[place])
-            if before != pair:
-                moves.append(self._move(place, at, before, pair))
-            pair = before
-            at -= self._columns.every
-        return tuple(reversed(moves))
-
-    def _move(self, place: int, at: int, held: int | None, target: int | None) -> Move:
-        before, after = (None if state is None else self._pair(place, state) for state in (held, target))
-        return Move(at, before, after, self._costs.move(before, after).cost)
-
-    def _pair(self, place: int, state: int) -> Pair:
-        one = self._symbols[place]
-        long, short = divmod(state, self._most)
-        return Pair(one.symbol, one.venues[long], one.venues[short])
+def _moves(one: SymbolColumns, found: Found, columns: Columns, costs: Costs) -> Iterator[Move]:
+    for tick, before, after in found.moves:
+        held, target = (
+            None if state < 0 else Pair(one.symbol, *(one.venues[leg] for leg in divmod(state, found.most)))
+            for state in (before, after)
+        )
+        yield Move(columns.first + tick * columns.every, held, target, costs.move(held, target).cost)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from ..domain.times import Duration
 from ..domain.verdict import Fact
-from .funding_schedule import FundingSchedule, settlement_facts
+from .funding_schedule import settlement_facts
 from .grid import Claims, Stated
 from .guard import GridGuard
 
@@ -31,17 +31,17 @@ class SettlementDue(GridGuard):
     @staticmethod
     def applies(settles_in: int, both_scheduled: int, within: int) -> bool:
         """Both schedules are known, or the known one is inside the time already."""
-        return FundingSchedule.applies(settles_in, both_scheduled, within)
+        return (both_scheduled > 0) | ((settles_in > 0) & (settles_in < within))
 
     @staticmethod
     def holds(settles_in: int, within: int) -> bool:
         """0 < time to the settlement < within."""
-        return FundingSchedule.fires(settles_in, within)
+        return (settles_in > 0) & (settles_in < within)
 
     @staticmethod
     def holds_in_favour(settles_in: int, net_payment: int, within: int) -> bool:
         """0 < time to the settlement < within, and the position receives then."""
-        return FundingSchedule.fires(settles_in, within) & (net_payment > 0)
+        return (settles_in > 0) & (settles_in < within) & (net_payment > 0)
 
     def stated(self) -> Stated:
         """The functions for a payment in favour, or for any."""

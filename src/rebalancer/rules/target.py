@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 
 
 class Pricing(NamedTuple):
-    """What a switch from one pair to another costs, in grid steps, and the `floor` below which none does."""
+    """What a switch from one pair to another costs, in grid steps, and the `floor` below which none does.
+
+    `legs` are the costs of the legs that it trades; None if every switch costs the floor.
+    """
 
     cost: Callable[[Pair, Pair], int]
     floor: int
+    legs: Costs | None = None
 
     @classmethod
     def flat(cls, cost: int) -> Self:
@@ -30,7 +34,7 @@ class Pricing(NamedTuple):
     @classmethod
     def by_leg(cls, costs: Costs) -> Self:
         """A switch costs the legs that it trades."""
-        return cls(lambda held, target: costs.move(held, target).cost, costs.cheapest_switch)
+        return cls(lambda held, target: costs.move(held, target).cost, costs.cheapest_switch, costs)
 
 
 class Best(NamedTuple):
@@ -51,7 +55,7 @@ def best_target(
     the search may end where even the cheapest switch would gain less than the best so far.
     """
     best: Best | None = None
-    price, floor = pricing
+    price, floor, _ = pricing
     for divergence, pair in ranked:
         if pair == held or (targets is not _ANY and targets.refusal(pair) is not None):
             continue

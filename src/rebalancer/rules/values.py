@@ -1,7 +1,8 @@
 """The values that a built-in rule's functions may name as their parameters, and how each is read and missed.
 
 Every value is an integer on the grid, or None where it is unknown. `code` reads it in compiled rules, in terms of the
-`position`, the `snapshot` and the pair's reading `at`; `gaps` tells why it is unknown.
+`position`, the `snapshot` and the pair's reading `at`; `gaps` tells why it is unknown. `column` reads the same value of
+columns: there, it is the second way of saying it, and a test holds the two together.
 """
 
 from __future__ import annotations
@@ -27,12 +28,29 @@ def _compiled(code: str) -> CodeType:
     return compile(code, __file__, "eval")
 
 
+class Column(NamedTuple):
+    """How a value is read of columns: its `value`, and where it is `known` (None: everywhere), as expressions.
+
+    They name the instants `now` and `opened`, the `entry` divergence, and of each leg its `long_rate` per 8 h (0 where
+    unknown), whether that is `long_known`, the seconds in which it is `long_due` (UNSCHEDULED where unknown), how many
+    seconds it `long_pays` for, and its `long_interest` in dollars (below 0 where unknown); with `between(long_rate,
+    short_rate)`, the divergence, and `smaller(a, b)`.
+    """
+
+    value: str
+    known: str | None = None
+
+
 class Source(NamedTuple):
-    """How a value is read (`code`), which fields of `Needs` it takes, and why it is unknown (None: it never is)."""
+    """How a value is read (`code`), which fields of `Needs` it takes, and why it is unknown (None: it never is).
+
+    `column` is how it is read of columns; None if a history does not have it.
+    """
 
     code: str
     needs: tuple[str, ...] = ()
     gaps: Callable[[MarketSnapshot, Pair], tuple[Missing, ...]] | None = None
+    column: Column | None = None
 
     def read(self, position: Position, snapshot: MarketSnapshot) -> int | None:
         """The value, by the same `code` that compiled rules read it with."""
@@ -91,19 +109,43 @@ def _distance_gaps(snapshot: MarketSnapshot, pair: Pair) -> tuple[Missing, ...]:
     return tuple(gap for leg in snapshot.held[pair] for gap in leg.distance_gaps())
 
 
+UNSCHEDULED = NEVER << 1
+"""In columns: seconds until the next settlement of a leg whose schedule is unknown."""
+
 _HELD = "snapshot.held[position.pair]"
 _SINCE_ACTION = f"{NEVER} if position.last_action_epoch is None else snapshot.now - position.last_action_epoch"
 
+_RATES = "long_known & short_known"
+_SCHEDULES = "(long_due < UNSCHEDULED) & (short_due < UNSCHEDULED)"
+_PAYMENT = "short_rate * short_pays * (short_due <= long_due) - long_rate * long_pays * (long_due <= short_due)"
+
 VALUES = {
-    "age": Source("snapshot.now - position.opened_epoch if snapshot.now > position.opened_epoch else 0"),
-    "since_action": Source(_SINCE_ACTION),
-    "entry_divergence": Source("position.entry_steps"),
-    "divergence": Source("at.divergence", ("rates",), _rate_gaps),
-    "settles_in": Source("at.settles_in", ("schedule",), _schedule_gaps),
-    "both_scheduled": Source("at.both_scheduled", ("schedule",), _schedule_gaps),
-    "net_payment": Source("at.net_payment", ("rates", "schedule"), _payment_gaps),
-    "long_open_interest": Source("at.long_open_interest", ("open_interest",), _long_interest_gaps),
-    "short_open_interest": Source("at.short_open_interest", ("open_interest",), _short_interest_gaps),
+    "age": Source(
+        "snapshot.now - position.opened_epoch if snapshot.now > position.opened_epoch else 0",
+        column=Column("now - opened"),
+    ),
+    "since_action": Source(_SINCE_ACTION, column=Column("NEVER")),  # a replayed position ends with its first action
+    "entry_divergence": Source("position.entry_steps", column=Column("entry")),
+    "divergence": Source("at.divergence", ("rates",), _rate_gaps, Column("between(long_rate, short_rate)", _RATES)),
+    "settles_in": Source(
+        "at.settles_in",
+        ("schedule",),
+        _schedule_gaps,
+        Column("smaller(long_due, short_due)", "(long_due < UNSCHEDULED) | (short_due < UNSCHEDULED)"),
+    ),
+    "both_scheduled": Source("at.both_scheduled", ("schedule",), _schedule_gaps, Column(f"({_SCHEDULES}) * 1")),
+    "net_payment": Source(
+        "at.net_payment", ("rates", "schedule"), _payment_gaps, Column(_PAYMENT, f"{_RATES} & {_SCHEDULES}")
+    ),
+    "long_open_interest": Source(
+        "at.long_open_interest", ("open_interest",), _long_interest_gaps, Column("long_interest", "long_interest >= 0")
+    ),
+    "short_open_interest": Source(
+        "at.short_open_interest",
+        ("open_interest",),
+        _short_interest_gaps,
+        Column("short_interest", "short_interest >= 0"),
+    ),
     "long_open": Source(f"{_HELD}.long.open", ("legs",), _long_leg_gaps),
     "short_open": Source(f"{_HELD}.short.open", ("legs",), _short_leg_gaps),
     "quantity_difference": Source(f"{_HELD}.quantity_difference", ("legs",), _leg_gaps),

@@ -382,8 +382,56 @@ def extended(symbols: tuple[str, ...]) -> dict[str, Any]:
     return {"/api/v1/info/markets": {"status": "OK", "data": markets}, "/api/v1/info/assets": {"data": []}}
 
 
+def binance(symbols: tuple[str, ...]) -> dict[str, Any]:
+    contracts = [
+        {
+            "symbol": f"{name}USDT",
+            "status": "TRADING",
+            "contractType": "PERPETUAL",
+            "baseAsset": name,
+            "quoteAsset": "USDT",
+            "marginAsset": "USDT",
+            "filters": [],
+        }
+        for name in symbols
+    ]
+    nothing: dict[str, Any] = {"symbols": []}
+    return {
+        "/api/v3/exchangeInfo": nothing,
+        "/fapi/v1/exchangeInfo": {"symbols": contracts},
+        "/dapi/v1/exchangeInfo": nothing,
+    }
+
+
+def bybit(symbols: tuple[str, ...]) -> dict[str, Any]:
+    contracts = [
+        {
+            "symbol": f"{name}USDT",
+            "contractType": "LinearPerpetual",
+            "status": "Trading",
+            "baseCoin": name,
+            "quoteCoin": "USDT",
+            "settleCoin": "USDT",
+            "launchTime": "0",
+            "deliveryTime": "0",
+            "fundingInterval": 480,
+            "priceFilter": {"tickSize": "0.1", "minPrice": "0.1", "maxPrice": "1000000"},
+            "lotSizeFilter": {"qtyStep": "0.001", "minOrderQty": "0.001", "maxOrderQty": "100"},
+            "leverageFilter": {"minLeverage": "1", "maxLeverage": "100"},
+        }
+        for name in symbols
+    ]
+
+    def instruments(query: Query) -> Payload:
+        found = contracts if query["category"] == "linear" else []
+        return {"retCode": 0, "result": {"category": query["category"], "list": found, "nextPageCursor": ""}}
+
+    return {"/v5/market/instruments-info": instruments}
+
+
 PAYLOADS: dict[str, Callable[[tuple[str, ...]], dict[str, Any]]] = {
-    venue.__name__: venue for venue in (hyperliquid, paradex, aster, backpack, lighter, pacifica, grvt, extended)
+    venue.__name__: venue
+    for venue in (hyperliquid, paradex, aster, backpack, lighter, pacifica, grvt, extended, binance, bybit)
 }
 
 Serve = Callable[..., Awaitable[VenueServer]]

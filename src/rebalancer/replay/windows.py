@@ -1,0 +1,279 @@
+"""The column engine in numpy: every lane looks some ticks ahead at once, up to the first at which a rule may fire.
+
+A position is decided by what it was opened with and by the tick alone. So each lane goes its own way through time: the
+ticks ahead of all lanes that hold a position are asked together, a window of them; a lane then jumps to the first tick
+at which some rule fires (or would, if the widest pair were its candidate), is decided there to the letter, and goes on
+from there. A flat lane jumps to the next tick at which its entry policy opens a pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from ..domain.book import NEVER
+from ..rules.values import UNSCHEDULED
+from .board import between
+from .columns import numpy
+from .program import Line, Shape
+from .work import END, Positions, Work
+
+if TYPE_CHECKING:
+    from .columns import Mask, Steps
+
+_LANES = 2_048
+"""Lanes that run together."""
+_CELLS = 16_384
+"""Lanes x ticks of a window, at most: what stays in the processor's cache."""
+_NOT_FREE = {"divergence_there", "cost", "gain"}
+
+
+def positions(work: Work) -> Positions:
+    """The positions that the lanes of the work held."""
+    np = numpy()
+    parts = [_Run(work, np.arange(at, min(at + _LANES, work.lanes))).run() for at in range(0, work.lanes, _LANES)]
+    found = Positions(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    order = np.lexsort((found.opened, found.lane))
+    return Positions(*(column[order] for column in found))
+
+
+class _Run:
+    """Some lanes. Per lane: the held pair's legs, when it was `opened` (ticks), its entry divergence, and the next tick
+    `at` which it is decided.
+    """
+
+    def __init__(self, work: Work, lanes: Steps) -> None:
+        np = self._np = numpy()
+        self._work, self._board = work, work.board
+        self._lane = lanes
+        self._setting, self._symbol = np.divmod(lanes, len(self._board.symbols))
+        self._hope, self._decide = written(work.shape)
+        self._entries, self._entry_row = self._next_entries()
+        self._long, self._short, self._opened, self._entry, self._at = np.zeros((5, len(lanes)), dtype=np.int64)
+        self._found: list[tuple[Steps, ...]] = []
+        self._same = [bool((column == column[0]).all()) for column in work.parameters.T]
+
+    def run(self) -> Positions:
+        """Replay the lanes to the end."""
+        np = self._np
+        active = self._open(np.arange(len(self._lane)), np.zeros(len(self._lane), dtype=np.int64))
+        ahead = 16.0
+        while len(active):
+            width = max(1, min(int(2 * ahead), max(4, _CELLS // len(active))))
+            before = self._at[active]
+            hopeful, tick = self._look(active, width)
+            self._at[active[~hopeful]] += width
+            decided = active[hopeful]
+            gone = self._settle(decided, tick) if len(decided) else decided
+            ahead = max(2.0, 0.7 * ahead + 0.3 * float((self._at[active] - before).mean()))
+            active = self._ended(np.setdiff1d(active, gone, assume_unique=True) if len(gone) else active)
+        nothing = (np.zeros(0, dtype=np.int64),) * len(Positions._fields)
+        return Positions(*(np.concatenate(parts) for parts in zip(nothing, *self._found, strict=True)))
+
+    def _next_entries(self) -> tuple[Steps, Steps]:
+        """By (symbol, limit) and tick: the first tick from there on at which a pair is opened; and each lane's row."""
+        np, ticks = self._np, self._board.ticks
+        keys = np.stack((self._symbol, self._work.limit[self._setting]))
+        (symbols, limits), rows = np.unique(keys, axis=1, return_inverse=True)
+        widest = self._board.widest
+        opens = widest.there[symbols] & (widest.divergence[symbols] > limits[:, None])
+        entries = np.full((len(symbols), ticks + 2), ticks, dtype=np.int64)
+        entries[:, :ticks] = np.where(opens, np.arange(ticks), ticks)
+        soonest: Steps = np.minimum.accumulate(entries[:, ::-1], axis=1)[:, ::-1]
+        return soonest, rows.ravel()
+
+    def _open(self, lanes: Steps, tick: Steps) -> Steps:
+        """Open the next pair of these lanes, from a tick on; those that open one."""
+        opened = self._entries[self._entry_row[lanes], tick]
+        there = opened < self._board.ticks
+        lanes, opened = lanes[there], opened[there]
+        widest, symbol = self._board.widest, self._symbol[lanes]
+        self._hold(lanes, opened, widest.long[symbol, opened], widest.short[symbol, opened])
+        return lanes
+
+    def _hold(self, lanes: Steps, tick: Steps, long: Steps, short: Steps) -> None:
+        rates = self._board.rates
+        self._long[lanes], self._short[lanes], self._opened[lanes], self._at[lanes] = long, short, tick, tick + 1
+        self._entry[lanes] = between(rates[long, tick], rates[short, tick])
+
+    def _ended(self, lanes: Steps) -> Steps:
+        """End the positions of the lanes that are at the end of time; the other lanes."""
+        over = self._at[lanes] >= self._board.ticks
+        if over.any():
+            self._note(lanes[over], self._np.full(int(over.sum()), self._board.ticks - 1), END)
+        return lanes[~over]
+
+    def _note(self, lanes: Steps, tick: Steps, rule: Any) -> None:
+        rules = self._np.broadcast_to(rule, lanes.shape)
+        held = self._opened[lanes], self._long[lanes], self._short[lanes]
+        self._found.append((self._lane[lanes], *held, tick, rules))
+
+    def _look(self, lanes: Steps, width: int) -> tuple[Mask, Steps]:
+        """Which lanes have a tick in their window at which a rule may fire, and the first such tick of each of them."""
+        np = self._np
+        ahead = np.arange(width)
+        tick = self._at[lanes][:, None] + ahead
+        hope = np.broadcast_to(self._hope(**self._values(lanes, tick)), tick.shape)
+        first = hope.argmax(axis=1)
+        ticks = self._at[lanes] + first
+        hopeful = hope[np.arange(len(lanes)), first] & (ticks < self._board.ticks)
+        return hopeful, ticks[hopeful]
+
+    def _settle(self, lanes: Steps, tick: Steps) -> Steps:
+        """Decide the lanes at a tick each; those that are flat now, and will not open a pair again."""
+        np = self._np
+        rule, to_long, to_short = (np.full(len(lanes), END) for _ in range(3))
+        search = _Search(self._work, self._setting[lanes], self._long[lanes], self._short[lanes], tick)
+        said = self._decide(search=search, **self._values(lanes, tick))
+        for place, (fires, target) in reversed(tuple(enumerate(said))):
+            rule = np.where(fires, place, rule)
+            to_long = np.where(fires, END if target is None else target[0], to_long)
+            to_short = np.where(fires, END if target is None else target[1], to_short)
+        self._at[lanes] = tick + 1
+        acts = rule != END
+        self._note(lanes[acts], tick[acts], rule[acts])
+        switches = acts & (to_long != END)
+        self._hold(lanes[switches], tick[switches], to_long[switches], to_short[switches])
+        closed = acts & ~switches
+        if not closed.any():
+            return lanes[:0]
+        stay = self._open(lanes[closed], tick[closed] + 1)
+        return np.setdiff1d(lanes[closed], stay, assume_unique=True)  # type: ignore[no-any-return]  # numpy is untyped
+
+    def _values(self, lanes: Steps, tick: Steps) -> dict[str, Any]:
+        """What the program reads of the lanes at these ticks: arrays in the shape of `tick`."""
+        board, work = self._board, self._work
+        spread = (slice(None), *(None,) * (tick.ndim - 1))
+        setting = self._setting[lanes]
+
+        def of_market(column: Any, rows: Steps) -> Steps:
+            taken: Steps = column.ravel().take((rows * board.ticks)[spread] + tick, mode="clip")
+            return taken
+
+        values: dict[str, Any] = {
+            "now": board.first + board.every * tick,
+            "opened": (board.first + board.every * self._opened[lanes])[spread],
+            "entry": self._entry[lanes][spread],
+        }
+        for name in work.shape.fields:
+            column = getattr(board, _COLUMNS[name])
+            values[f"long_{name}"] = of_market(column, self._long[lanes])
+            values[f"short_{name}"] = of_market(column, self._short[lanes])
+        for place, same in enumerate(self._same):
+            column = work.parameters[:, place]
+            values[f"p{place}"] = int(column[0]) if same else column[setting][spread]
+        if work.shape.switches:
+            values["wide_there"] = of_market(board.widest.there, self._symbol[lanes])
+            values["wide_divergence"] = of_market(board.widest.divergence, self._symbol[lanes])
+        for number in range(work.shape.switches):
+            values[f"floor_{number}"] = work.floor[setting, number][spread]
+        return values
+
+
+_COLUMNS = {"rate": "rates", "known": "known", "due": "due", "pays": "pays", "interest": "interest"}
+
+
+class _Search:
+    """Finds the candidate with the largest gain for lanes, each at its tick; ties go by (long, short)."""
+
+    def __init__(self, work: Work, setting: Steps, long: Steps, short: Steps, tick: Steps) -> None:
+        self._work, self._setting = work, setting
+        self._long, self._short, self._tick = long, short, tick
+
+    def __call__(
+        self, hope: Mask, number: int, gain: Callable[..., Steps], fires: Callable[..., Mask], free: tuple[Any, ...]
+    ) -> tuple[Mask, Steps, Steps]:
+        """Where, among the lanes with hope, the best candidate fires; and its legs."""
+        np, board = numpy(), self._work.board
+        count = len(self._tick)
+        hope = np.broadcast_to(hope, count)
+        met, to_long, to_short = np.zeros(count, dtype=bool), np.full(count, END), np.full(count, END)
+        asked = np.flatnonzero(hope)
+        if not len(asked):
+            return met, to_long, to_short
+        long, short, tick, setting = (one[asked] for one in (self._long, self._short, self._tick, self._setting))
+        symbol = np.searchsorted(board.low, long, side="right") - 1
+        low, high = board.low[symbol], board.high[symbol]
+        most = int((high - low).max())
+        markets = low[:, None] + np.arange(most)
+        there = markets < high[:, None]
+        markets = np.where(there, markets, low[:, None])
+        known = there & board.known[markets, tick[:, None]]
+        rates = board.rates[markets, tick[:, None]]
+        legs = self._work.legs[setting[:, None], number, markets]
+        kept = self._work.legs[setting, number, long], self._work.legs[setting, number, short]
+        long_cost = np.where(markets == long[:, None], 0, legs + kept[0][:, None])
+        short_cost = np.where(markets == short[:, None], 0, legs + kept[1][:, None])
+        cost = self._work.flat[setting, number][:, None, None] + long_cost[:, :, None] + short_cost[:, None, :]
+        held = (markets == long[:, None])[:, :, None] & (markets == short[:, None])[:, None, :]
+        may = known[:, :, None] & known[:, None, :] & ~held & ~np.eye(most, dtype=bool)
+        lane_values = [np.broadcast_to(one, count)[asked] for one in free]
+        gained = gain(between(rates[:, :, None], rates[:, None, :]), cost, *(one[:, None, None] for one in lane_values))
+        worst = np.iinfo(np.int64).min
+        gained = np.where(may, gained, worst).reshape(len(asked), -1)
+        best = gained.argmax(axis=1)
+        largest = gained[np.arange(len(asked)), best]
+        fired = may.reshape(len(asked), -1).any(axis=1) & fires(largest, *lane_values)
+        row = np.arange(len(asked))
+        met[asked] = fired
+        to_long[asked], to_short[asked] = markets[row, best // most], markets[row, best % most]
+        return met, to_long, to_short
+
+
+@cache
+def written(shape: Shape) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The program of a shape for numpy: where something may fire, and what does."""
+    np = numpy()
+    namespace: dict[str, Any] = {
+        **dict(shape.functions),
+        "between": between,
+        "smaller": np.minimum,
+        "no": np.logical_not,
+        "always": True,
+        "NEVER": NEVER,
+        "UNSCHEDULED": UNSCHEDULED,
+    }
+    given = ["now", "opened", "entry", *(f"{leg}_{name}" for name in shape.fields for leg in ("long", "short"))]
+    given += [f"p{place}" for place in range(shape.parameters)]
+    if shape.switches:
+        given += ["wide_there", "wide_divergence", *(f"floor_{number}" for number in range(shape.switches))]
+    lines = [line for alternative in shape.alternatives for line in alternative.lines]
+    hope = " | ".join(alternative.fires for alternative in shape.alternatives)
+    results = (
+        f"({one.fires}, {None if one.switch is None else f'(long_{one.switch}, short_{one.switch})'})"
+        for one in shape.alternatives
+    )
+    source = [f"def hope({', '.join(given)}):"]
+    source += [f"    {text}" for line in lines for text in _hoped(line)]
+    source += [f"    return {hope}", f"def decide(search, {', '.join(given)}):"]
+    source += [f"    {text}" for line in lines for text in _decided(line, set(namespace))]
+    source += [f"    return ({', '.join(results)},)"]
+    exec("\n".join(source), namespace)  # made of the names in `values` and in the rules' functions alone
+    return namespace["hope"], namespace["decide"]
+
+
+def _hoped(line: Line) -> list[str]:
+    """A line as it is where the widest pair is the candidate and the switch the cheapest: no gain is larger."""
+    if line.switch is None:
+        return [f"{line.name} = {line.code}"]
+    return [
+        "divergence_there = wide_divergence",
+        f"cost = floor_{line.switch.number}",
+        f"gain = {line.switch.gain}",
+        f"{line.name} = {line.switch.able} & wide_there & {line.switch.fires}",
+    ]
+
+
+def _decided(line: Line, known: set[str]) -> list[str]:
+    if line.switch is None:
+        return [f"{line.name} = {line.code}"]
+    switch = line.switch
+    mentioned = {
+        name: None for code in (switch.gain, switch.fires) for name in compile(code, __file__, "eval").co_names
+    }
+    free = ", ".join(name for name in mentioned if name not in known | _NOT_FREE)
+    *before, hope = _hoped(line)
+    gain, fires = f"lambda divergence_there, cost, {free}: {switch.gain}", f"lambda gain, {free}: {switch.fires}"
+    found = f"{line.name}, long_{switch.number}, short_{switch.number}"
+    return [*before, hope, f"{found} = search({line.name}, {switch.number}, {gain}, {fires}, ({free},))"]
