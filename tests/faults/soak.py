@@ -525,6 +525,7 @@ def main() -> None:
     words.add_argument("--records", type=int, default=MonitorLimits().records_per_tick, help="records_per_tick")
     words.add_argument("--folder", type=Path, help="where the store's file is made (a new folder for temporary files)")
     given = words.parse_args()
+    gc.set_threshold(50_000, 20, 100)  # as the docs advise a process with thousands of positions
     logging.getLogger("rebalancer").setLevel(logging.CRITICAL + 1)  # alarms without end are what it is about
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         found = asyncio.run(run(Path(folder) / "positions.db", given))
