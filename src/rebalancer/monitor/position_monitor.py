@@ -151,6 +151,7 @@ class PositionMonitor:
             after = changed(after, funding_collected_usd=total(held.funding_collected_usd, more))
             await self._engine.keeper.commit(Batch(positions=(after,), ledger=entries))
             self._engine.books.book(entries)
+            self._engine.evidence.forget(after.markets)  # what was seen there was before the host traded
             return after
 
     async def close(self, position_id: UUID, reason: str = "CLOSED_BY_HAND") -> Position:
