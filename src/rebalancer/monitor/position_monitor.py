@@ -129,8 +129,8 @@ class PositionMonitor:
             collected = got(entries, taken.funding_collected_usd, said=said)
             taken = changed(taken, funding_collected_usd=collected)
             booked = tuple(entry for entry in entries if entry.amount_usd)
-            await self._engine.keeper.commit(Batch(positions=(taken,), ledger=booked))
             self._engine.evidence.forget(taken.markets)  # what was seen there was another position's
+            await self._engine.keeper.commit(Batch(positions=(taken,), ledger=booked))
             return taken
 
     async def merge(self, position_id: UUID, added: Position) -> Position:
@@ -149,9 +149,9 @@ class PositionMonitor:
             said = bool(reads) and all(says_funding(read.state) for read in reads.values())
             more = got(entries, added.funding_collected_usd, said=said)
             after = changed(after, funding_collected_usd=total(held.funding_collected_usd, more))
+            self._engine.evidence.forget(after.markets)  # what was seen there was before the host traded
             await self._engine.keeper.commit(Batch(positions=(after,), ledger=entries))
             self._engine.books.book(entries)
-            self._engine.evidence.forget(after.markets)  # what was seen there was before the host traded
             return after
 
     async def close(self, position_id: UUID, reason: str = "CLOSED_BY_HAND") -> Position:
