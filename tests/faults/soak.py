@@ -389,12 +389,12 @@ class Soak:
             "waiting for observers": sum(len(line._waiting) for line in loop._outbox._lines),
             "zeros": len(engine.evidence._zeros),
             "touched": len(engine.evidence._touched),
-            "last decisions": len(decider.journal._last),
-            "turns": len(decider.journal._turns),
-            "books": len(decider.books._booked),
-            "accounts": sum(map(len, decider.books._booked.values())),
+            "last decisions": len(engine.journal._last),
+            "turns": len(engine.journal._turns),
+            "books": len(engine.books._booked),
+            "accounts": sum(map(len, engine.books._booked.values())),
             "observations": sum(map(len, decider._memory._seen.values())),
-            "exits": len(decider._exits._began),
+            "exits": len(engine.leaving._exits._began),
             "quotes": sum(map(len, decider._fetcher._seen.values())),
             "known to the store": len(self.store._known),
             "tasks": len(asyncio.all_tasks()),
@@ -525,6 +525,7 @@ def main() -> None:
     words.add_argument("--records", type=int, default=MonitorLimits().records_per_tick, help="records_per_tick")
     words.add_argument("--folder", type=Path, help="where the store's file is made (a new folder for temporary files)")
     given = words.parse_args()
+    gc.set_threshold(50_000, 20, 100)  # as the docs advise a process with thousands of positions
     logging.getLogger("rebalancer").setLevel(logging.CRITICAL + 1)  # alarms without end are what it is about
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         found = asyncio.run(run(Path(folder) / "positions.db", given))

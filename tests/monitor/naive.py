@@ -44,7 +44,7 @@ from rebalancer.adapters.stores import memory as memory_store
 from rebalancer.adapters.stores import sqlite as sqlite_store
 from rebalancer.domain.batch import Batch, Lease
 from rebalancer.domain.names import Market
-from rebalancer.monitor import brake, closer, closing, deciding, desk, engine, evidence, exits, journal, keeper
+from rebalancer.monitor import brake, closer, closing, desk, engine, evidence, exits, journal, keeper, leaving
 from rebalancer.monitor.closing import Do
 from rebalancer.monitor.evidence import Seen
 
@@ -407,7 +407,7 @@ def _what_is_recorded(_: Old) -> Any:
 
 def _covers(_: Old) -> Any:
     """Without the look at what is left of the leg, before an order is sent again."""
-    return lambda case: True
+    return lambda case, *, once: True
 
 
 def _sent_then_stored(_: Old) -> Any:
@@ -542,7 +542,7 @@ WEAKNESSES: Mapping[str, Weakness] = {
     "the wrong side is not traded": Weakness(
         (
             (evidence.Evidence, "seen", _seen_as(Seen.WRONG_SIDE, Seen.HELD)),
-            (deciding, "unable", _whoever_is_read),
+            (leaving, "unable", _whoever_is_read),
         )
     ),
     "an order that lives is cancelled first": Weakness(((closing, "_of_sent", _settled_at_once),)),
@@ -567,7 +567,7 @@ WEAKNESSES: Mapping[str, Weakness] = {
     "closes are reduce-only": Weakness(((Intent, "reduce_only", _property(value=False)),)),
     "a close begins with every leg read": Weakness(
         (
-            (deciding, "unable", _whoever_is_read),
+            (leaving, "unable", _whoever_is_read),
             (closing, "_hindered", _half_read_will_do),
         )
     ),
@@ -592,7 +592,7 @@ WEAKNESSES: Mapping[str, Weakness] = {
     "the switch is part of the commit": Weakness(((store_rules, "stopped", _always(None)),)),
     "pause begins nothing": Weakness(
         (
-            (deciding, "_FORBIDS", lambda _old: {}),
+            (leaving, "_FORBIDS", lambda _old: {}),
             (store_rules, "stopped", _always(None)),
         )
     ),
@@ -607,7 +607,7 @@ WEAKNESSES: Mapping[str, Weakness] = {
     "an approval is for one send": Weakness(
         ((closing, "approved", _one_approval_for_all_sends), (closer, "approved", _one_approval_for_all_sends))
     ),
-    "a switch is no close": Weakness(((deciding.Decider, "_hindrance", _switching_is_closing),)),
+    "a switch is no close": Weakness(((leaving.Leaving, "_hindrance", _switching_is_closing),)),
     "a market has one owner": Weakness(((store_rules, "claims", _always(())),)),
     "a call has a deadline": Weakness(((desk, "within", _no_deadline),)),
     "what was begun is finished by whoever comes": Weakness(((engine, "_CLOSING", lambda _old: ()),)),

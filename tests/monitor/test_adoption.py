@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from rebalancer import (
     AlarmKind,
+    Capabilities,
     Conflict,
     InputError,
     Known,
@@ -25,7 +26,7 @@ from rebalancer import (
 from rebalancer.domain.names import Market
 from rebalancer.monitor.adoption import adopted, merged
 from rebalancer.testing import AS_OF, FakeExecutor, a_position
-from rebalancer.testing.fake_venue import Answer, Fate
+from rebalancer.testing.fake_venue import Answer, Fate, Habits
 
 if TYPE_CHECKING:
     from .conftest import World
@@ -330,6 +331,31 @@ async def test_a_merged_position_is_closed_as_a_whole(world: World) -> None:
 
     assert await world.status(position) is PositionStatus.CLOSED
     assert (world.held, world.wrong) == ({}, [])
+
+
+async def test_a_zero_of_before_more_was_opened_does_not_say_that_it_is_gone(a_world: Callable[..., World]) -> None:
+    """A leg was closed by somebody else, and the host opened it again: a read that lags still shows nothing of it."""
+    lag = timedelta(seconds=10)
+    world = a_world(habits=Habits(read_lag=lag))
+    can = Capabilities(reduce_only=True, finds_ids=True, reads_legs=True, read_lag=lag, settle=lag)
+    world.executor = FakeExecutor(*world.venues.values(), capabilities=dict.fromkeys(world.venues, can))
+    monitor = world.monitor()
+    world.hold()
+    world.clock.advance(lag)
+    position = await monitor.adopt(a_position(long_quantity="0.1", short_quantity="0.1"))
+    world.lighter.liquidate("BTC")
+    world.clock.advance(lag)
+    await monitor.check_all_positions()
+    world.clock.advance(lag)
+    world.lighter.hold("BTC", "0.1")
+    await monitor.merge(position.id, a_position(size_usd=5_000, long_quantity="0.1", short_quantity="0.1"))
+    world.lighter.plan("read", Fate(lag=lag))
+
+    report = await monitor.check_all_positions()
+
+    assert (report.begun, report.ended) == ((), ())
+    assert [alarm.kind for alarm in report.alarms if alarm.kind is AlarmKind.LEG_GONE] == []
+    assert await world.status(position) is PositionStatus.OPEN
 
 
 async def test_after_merging_it_rests(world: World) -> None:

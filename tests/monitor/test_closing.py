@@ -297,8 +297,13 @@ def test_a_reduce_only_order_is_sent_again_for_less_than_it_says() -> None:
     assert resends(read=a_read("0.04"))
 
 
-def test_with_a_surplus_it_is_not_sent_again() -> None:
+def test_with_a_surplus_it_is_sent_again_only_where_it_can_not_be_filled_twice() -> None:
+    both = Capabilities(reduce_only=True, dedupes_ids=True, finds_ids=True, reads_legs=True, settle=SETTLE)
+
     assert not resends(surplus=True)
+    assert not resends(surplus=True, read=a_read("0.13"))
+    assert resends(surplus=True, can=both, read=a_read("0.13"))
+    assert not resends(UNKNOWN, surplus=True, can=both, read=a_read("0.13"))  # it did not say that it knows none
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from itertools import chain
 
 from pydantic import Field
 
-from .book import Book, skewed
+from .book import Book
 from .market import Freshness, Quote
 from .missing import OPPORTUNITIES, RATE, Missing
 from .model import Value
@@ -131,13 +131,13 @@ def _untimely(snapshot: MarketSnapshot, quote: Quote, refusal: str) -> Suspicion
 
 def _skewed(book: Book, freshness: Freshness, pairs: Iterable[Pair]) -> Iterator[Suspicion]:
     """The pairs whose legs are known, but were seen too far apart in time."""
-    most = seconds(freshness.max_skew)
     for pair in dict.fromkeys(pairs):
-        long, short = book.leg(pair.long), book.leg(pair.short)
-        if long.refusal or short.refusal or not skewed(long.quote, short.quote, most):
+        reading = book[pair]
+        long, short = reading.long, reading.short
+        if not reading.skewed or long.refusal or short.refusal:
             continue
         legs = [leg.quote.observed_epoch for leg in (long, short) if leg.quote is not None]
-        fact = Fact("apart_seconds", max(legs) - min(legs), limit=most)
+        fact = Fact("apart_seconds", max(legs) - min(legs), limit=seconds(freshness.max_skew))
         yield _about_pair(SuspicionKind.SKEW, pair, "the legs were seen too far apart in time", fact)
 
 

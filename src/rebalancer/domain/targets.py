@@ -38,7 +38,8 @@ class TargetFilter(Value):
 
     def without(self, *pairs: Pair) -> TargetFilter:
         """The same filter with `pairs` taken as well."""
-        return self.model_copy(update={"taken": (*self.taken, *pairs)})
+        taken = (*self.taken, *pairs)  # of positions and candidates, which are validated
+        return type(self).model_construct(venues=self.venues, blocked_symbols=self.blocked_symbols, taken=taken)
 
 
 TargetFilter.ANY = TargetFilter.model_construct(venues=None, blocked_symbols=(), taken=())  # its schema can wait

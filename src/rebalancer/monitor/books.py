@@ -8,17 +8,18 @@ from decimal import Decimal
 from typing import TypeGuard
 from uuid import UUID
 
-from ..domain.batch import LedgerEntry, LedgerKind
+from ..domain.batch import Batch, LedgerEntry, LedgerKind
 from ..domain.funding import RateKind
 from ..domain.intents import Side
 from ..domain.legs import Known, LegState
-from ..domain.lifecycle import market_of, recorded
+from ..domain.lifecycle import changed, market_of, recorded
 from ..domain.market import Quote
 from ..domain.numbers import EIGHT_HOURS, ONE, divide_half_even, from_grid, to_grid, total
 from ..domain.position import Position
 from ..domain.snapshot import MarketSnapshot
 from ..domain.tick import AlarmKind
 from ..errors import InputError, StoreError
+from .closer import Progress
 from .evidence import Reads
 from .keeper import Keeper
 from .notice import Notice, where
@@ -57,6 +58,24 @@ class Books:
             if found:
                 entries[position.id] = tuple(found)
         return entries
+
+    async def settle(self, progress: Progress, reads: Reads) -> None:
+        """Book what a position got while it was closed, or up to its end, as far as its venues say it."""
+        position = progress.position
+        if progress.failures or progress.defects:  # it may not be what the store has
+            return
+        try:
+            entries = (await self.due([position], reads)).get(position.id, ())
+            if entries:
+                after = changed(position, funding_collected_usd=collected(position, entries))
+                await self._keeper.commit(Batch(positions=(after,), ledger=entries))
+                self.book(entries)
+                progress.position = after
+        except StoreError as error:
+            progress.failures.append(f"its funding: {error}")
+        except Exception as error:
+            progress.defects.append(where(error))
+        progress.notices += self.amiss((position.id,))
 
     def amiss(self, positions: Iterable[UUID]) -> list[Notice]:
         """What was not believed of these positions, when they were looked at last."""

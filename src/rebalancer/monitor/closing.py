@@ -188,10 +188,9 @@ def _may_resend(case: ClosingLeg, report: Report) -> bool:
     if case.seen is Seen.UNREAD:
         quiet = case.touch is not None and case.read.began_after(case.touch, case.can.settle)
         return quiet and case.unread_too and case.can.reduce_only and not case.surplus
-    fits = _fits(case)
     if case.can.dedupes_ids and report.state is ReportState.ABSENT:
-        return fits
-    return fits and case.touch is not None and _read_since(case)
+        return _fits(case, once=True)
+    return _fits(case, once=False) and case.touch is not None and _read_since(case)
 
 
 def _read_since(case: ClosingLeg) -> bool:
@@ -199,16 +198,17 @@ def _read_since(case: ClosingLeg) -> bool:
     return case.touch is None or case.read.later_than(case.touch, case.can.settle, case.can)
 
 
-def _fits(case: ClosingLeg) -> bool:
+def _fits(case: ClosingLeg, *, once: bool) -> bool:
     """Whether the order, if it is sent again, can close nothing but what is left of the leg.
 
-    A reduce-only one closes at most what is there, so that must be ours; any other must not be larger than the leg.
+    A reduce-only one closes at most what is there, so that must be ours, unless it surely is filled `once` at most; any
+    other must not be larger than the leg.
     """
     held, quantity = case.read.quantity, case.last.quantity
     if held is None or quantity is None:
         return False
     if case.can.reduce_only:
-        return not case.surplus and (quantity <= case.left or held.copy_abs() <= case.left)
+        return (once or not case.surplus) and (quantity <= case.left or held.copy_abs() <= case.left)
     return quantity <= min(case.left, held.copy_abs())
 
 

@@ -23,17 +23,20 @@ from ..ports import Clock, Executor, FundingSource, PositionStore
 from ..rules.base import Rule
 from ..rules.combined import CombinedStrategy
 from .bench import Bench
-from .books import says_funding
+from .books import Books, says_funding
 from .brake import Brake
 from .closer import Closer, Progress
-from .deciding import Decider, Outcomes
+from .deciding import Decider
 from .desk import Desk
 from .evidence import Evidence, Reads
 from .fetch import Fetcher
 from .instructions import liquidation_reasons
+from .journal import Journal
 from .keeper import Keeper
+from .leaving import Leaving
 from .limits import MonitorLimits
 from .notice import Notice, of_reads
+from .outcomes import Outcomes
 
 MOST_OBSERVATIONS = 10_000
 """Past observations of a market that a store can supply to rules."""
@@ -129,15 +132,28 @@ class Engine:
             freshness=freshness,
             plausibility=plausibility,
         )
-        self.decider = Decider(
+        self.journal = Journal(limits)
+        self.books = Books(self.keeper)
+        self.leaving = Leaving(
             mode=self.mode,
-            needs=strategy.needs,
             desk=self.desk,
             keeper=self.keeper,
             brake=self.brake,
+            journal=self.journal,
+            books=self.books,
+            limits=limits,
+            liquidation=liquidation,
+        )
+        self.decider = Decider(
+            needs=strategy.needs,
+            desk=self.desk,
+            keeper=self.keeper,
             evidence=self.evidence,
             fetcher=fetcher,
             bench=Bench(strategy, deadline=limits.rule_deadline),
+            journal=self.journal,
+            books=self.books,
+            leaving=self.leaving,
             limits=limits,
             liquidation=liquidation,
         )
@@ -195,7 +211,7 @@ class Engine:
         if any(says_funding(reads[market].state) for market in markets if market in reads):
             reads = {**reads, **await self.desk.read(markets)}
         for one in progress:
-            await self.decider.book(one, reads)
+            await self.books.settle(one, reads)
 
     def _forget(self, living: Sequence[Position], begun: Sequence[Position]) -> None:
         """Drop what is remembered of positions that have ended, and of orders on markets where none is under way."""
@@ -203,7 +219,7 @@ class Engine:
         self.evidence.forget(self.evidence.remembered - markets)
         acting = (*(one for one in living if one.status is not PositionStatus.OPEN), *begun)
         self.evidence.let_rest({market for one in acting for market in one.markets})
-        self.decider.books.forget({position.id for position in living})
+        self.books.forget({position.id for position in living})
 
     async def read(self, positions: Iterable[Position]) -> Reads | None:
         """The legs of positions, each of them; None if the executor reads none, as in a dry run."""

@@ -26,8 +26,8 @@ class MonitorLimits(Value):
     `observer_deadline`: for each report to an observer. `lease`: how long the lease is held without being renewed.
 
     Records. `record_every`: how often a hold that does not change is recorded. `records_per_tick`: how many holds are
-    looked at for a change in a tick; with more positions they take turns. (With a tick a minute, 250 look at each of
-    10,000 positions every 40 minutes: often enough for a record an hour, and for funding that is paid once an hour.)
+    looked at for a change in a tick; with more positions they take turns. (With a tick a minute, 170 look at each of
+    10,000 positions once an hour: often enough for a record an hour, and for funding that is paid once an hour.)
     """
 
     action_spacing: DurationOrZero = timedelta(seconds=60)
@@ -43,7 +43,7 @@ class MonitorLimits(Value):
     observer_deadline: Duration = timedelta(seconds=10)
     lease: Duration = timedelta(seconds=60)
     record_every: Duration = timedelta(hours=1)
-    records_per_tick: Annotated[int, Field(ge=1)] = 250
+    records_per_tick: Annotated[int, Field(ge=1)] = 170
 
     @model_validator(mode="after")
     def _lease_outlives_a_send(self) -> MonitorLimits:

@@ -25,12 +25,16 @@ class Memory:
 
     def __init__(self, keeper: Keeper, *, most: int) -> None:
         self._keeper = keeper
-        self.most = most
+        self._most = most
         self._seen: dict[Market, deque[Quote]] = {}
+
+    def forget(self) -> None:
+        """Read everything again: another process observed meanwhile."""
+        self._seen = {}
 
     async def recall(self, markets: Iterable[Market], now: datetime) -> None:
         """Read what the store has of markets that are new here, and forget those that are gone."""
-        if not self.most:
+        if not self._most:
             return
         there = frozenset(markets)
         self._seen = {market: seen for market, seen in self._seen.items() if market in there}
@@ -38,7 +42,7 @@ class Memory:
         if not new:
             return
         past = await self._keeper.ask(lambda: self._keeper.store.observations(new, now - LOOKS_BACK))
-        self._seen |= {market: deque(maxlen=self.most) for market in new}
+        self._seen |= {market: deque(maxlen=self._most) for market in new}
         for quote in past:
             self._seen[quote.market].append(quote)
 

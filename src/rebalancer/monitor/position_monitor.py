@@ -29,9 +29,9 @@ from ..ports import Clock, Executor, FundingSource, Observer, PositionStore
 from ..rules.base import Rule
 from .adoption import accrued, adopted, got, merged
 from .books import says_funding
-from .deciding import Exit, unable
 from .engine import Engine
 from .instructions import RESERVED, HandClose
+from .leaving import Exit, unable
 from .legs import Looked, look
 from .limits import MonitorLimits
 from .loop import Loop
@@ -129,8 +129,8 @@ class PositionMonitor:
             collected = got(entries, taken.funding_collected_usd, said=said)
             taken = changed(taken, funding_collected_usd=collected)
             booked = tuple(entry for entry in entries if entry.amount_usd)
-            await self._engine.keeper.commit(Batch(positions=(taken,), ledger=booked))
             self._engine.evidence.forget(taken.markets)  # what was seen there was another position's
+            await self._engine.keeper.commit(Batch(positions=(taken,), ledger=booked))
             return taken
 
     async def merge(self, position_id: UUID, added: Position) -> Position:
@@ -145,12 +145,13 @@ class PositionMonitor:
             reads = await self._engine.read((held,)) or {}
             if added.funding_collected_usd and not all(isinstance(read.state, Known) for read in reads.values()):
                 raise Conflict("a leg can not be read: its venue may count the same funding")
-            entries = (await self._engine.decider.books.due([held], reads)).get(held.id, ())
+            entries = (await self._engine.books.due([held], reads)).get(held.id, ())
             said = bool(reads) and all(says_funding(read.state) for read in reads.values())
             more = got(entries, added.funding_collected_usd, said=said)
             after = changed(after, funding_collected_usd=total(held.funding_collected_usd, more))
+            self._engine.evidence.forget(after.markets)  # what was seen there was before the host traded
             await self._engine.keeper.commit(Batch(positions=(after,), ledger=entries))
-            self._engine.decider.books.book(entries)
+            self._engine.books.book(entries)
             return after
 
     async def close(self, position_id: UUID, reason: str = "CLOSED_BY_HAND") -> Position:
@@ -183,7 +184,7 @@ class PositionMonitor:
                 raise Conflict(f"{position.pair}: {why}")
             decision = HandClose(reason=reason).decision(looked.position, snapshot)
             failures: list[Failure] = []
-            begun = await self._engine.decider.begin(Exit(looked, decision, None, exempt=True), failures)
+            begun = await self._engine.leaving.begin(Exit(looked, decision, None, exempt=True), failures)
             for failure in failures:
                 _log.warning("closing %s: %s: %s", position.pair, failure.what, failure.why)
             progress, *_ = await self._engine.closer.advance_all((begun,), reads)
@@ -210,7 +211,7 @@ class PositionMonitor:
             now = self._engine.clock.now()
             approved_decision = StoredDecision(record=stored.record, held=stored.held, approved_at=now)
             await self._engine.keeper.commit(Batch(decisions=(approved_decision,)))
-            self._engine.decider.journal.approve(approved_decision)
+            self._engine.journal.approve(approved_decision)
 
     async def kill(self) -> None:
         """Nothing is sent any more, not even a second leg; reads and alarms go on. At once, and after restarts."""
@@ -265,7 +266,7 @@ class PositionMonitor:
         if stored is None or stored.held is None or stored.record.action is not Action.CLOSE:
             raise InputError("nothing of this name waits: it is no exit that is held back")
         about, since = stored.record.position_id, stored.record.as_of
-        position, latest = await self._engine.position(about), self._engine.decider.journal.held(about)
+        position, latest = await self._engine.position(about), self._engine.journal.held(about)
         if position is None or position.status is not PositionStatus.OPEN:
             raise InputError("nothing of this name waits: the position is not open any more")
         kept = await self._engine.keeper.ask(lambda: self._engine.keeper.store.decisions(since))

@@ -107,9 +107,9 @@ class CombinedStrategy(Composable):
         held: dict[str | None, set[Pair]] = {}
         for position in positions:
             held.setdefault(None if everywhere else position.symbol, set()).add(position.pair)
-        filters = {where: targets.without(*sorted(pairs)) for where, pairs in held.items()}
         if len(positions) == 1:
             return [targets]
+        filters = {where: targets.without(*sorted(pairs)) for where, pairs in held.items()}
         return [filters[None if everywhere else position.symbol] for position in positions]
 
     def _start(self) -> tuple[Asked, tuple[Head | None, ...]]:
