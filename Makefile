@@ -39,10 +39,12 @@ mutation: $(VENV)/.dev $(VENV)/.mutation ## mutate domain and rules, and print t
 	$(BIN)/mutmut badge --output mutants/score.json
 	@cat mutants/score.json
 
-benchmarks: $(VENV)/.dev ## measure the speed of deciding, of fetching and of the stores
+benchmarks: $(VENV)/.dev ## measure the speed of deciding, fetching, the stores, the monitor and the optimum
 	$(BIN)/python benchmarks/run.py $(ARGS)
 	$(BIN)/python benchmarks/fetch.py
 	$(BIN)/python benchmarks/stores.py
+	$(BIN)/python benchmarks/monitor.py
+	$(BIN)/python benchmarks/hindsight.py
 
 clean: ## remove the environment and everything built
 	rm -rf $(VENV) build dist site mutants htmlcov .coverage .coverage.* .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,12 +1,13 @@
 """What a sweep costs beyond its work, as a ratio to the ideal in the same run: `python benchmarks/sweep.py`.
 
-1,000 settings that each keep a core busy for 10 ms, on two workers. The ideal is the time of all of them one after
-another, by the median of what one takes alone, divided by the workers. All that `sweep` does is counted: making and
-naming the settings, starting the processes, sending, collecting, and the table. A cluster of Dask is running before.
+1,000 settings that each keep a core busy for 10 ms, on two workers. The ideal is two bare processes that replay half of
+them each, one after another, and do nothing else; they run in turn with the sweeps. All that `sweep` does is counted:
+making and naming the settings, starting the processes, sending, collecting, and the table. A cluster of Dask is running
+before.
 
-The ratio of times means something on a machine that does nothing else, with a core for each worker. The ratio of
-processor time, of this process and the workers to that of the work alone, means something on any. Nothing here is a
-gate: machines differ, ratios less so.
+The ratio of times is that of a machine that has a core for each worker and nothing else to do. `processor` is the ratio
+of processor time, of this process and the workers to that of the work alone: it means something on a busy machine too.
+Nothing here is a gate: machines differ, ratios less so.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from multiprocessing import get_context
 from typing import Any, NamedTuple
 
 from rebalancer import CombinedStrategy, EntryPolicy, FundingHistory, MarketSnapshot, Opportunity, TimeLimit
@@ -56,12 +58,27 @@ def make(*, number: int) -> Setting:
 
 
 class Figures(NamedTuple):
-    """Of one sweep: its time, its ideal, their ratio, and that of processor times."""
+    """Of one sweep: its time, that of bare processes, their ratio, and that of processor times."""
 
     taken: float
     ideal: float
     ratio: float
     processor: float
+
+
+def work(tasks: int) -> None:
+    """What a bare process does."""
+    for number in range(tasks):
+        scores(HISTORY, [make(number=number)])
+
+
+def bare(tasks: int) -> None:
+    """All tasks, in processes that do nothing else."""
+    halves = [get_context("fork").Process(target=work, args=(tasks // WORKERS,)) for _ in range(WORKERS)]
+    for one in halves:
+        one.start()
+    for one in halves:
+        one.join()
 
 
 def clocks(client: Any) -> tuple[float, float]:
@@ -80,16 +97,14 @@ def spent(client: Any, function: Callable[[], Any]) -> tuple[float, float]:
 
 def figures(tasks: int, client: Any) -> Figures:
     """One sweep, on a cluster or in local processes."""
-    times = [spent(None, lambda: scores(HISTORY, [make(number=0)])) for _ in range(100)]
-    alone, work = statistics.median(one for one, _ in times), statistics.mean(one for _, one in times)
+    ideal, alone = spent(None, lambda: bare(tasks))
     design = grid(number=range(tasks))
     executor = None if client is None else client.get_executor()
     options: dict[str, Any] = {"parts": 1, "optimum": False, "executor": executor, "workers": WORKERS}
     results = []
     taken, processor = spent(client, lambda: results.append(sweep(make, design, HISTORY, **options)))
     assert not results[0].failed
-    ideal = tasks * alone / WORKERS
-    return Figures(taken, ideal, taken / ideal, processor / (tasks * work))
+    return Figures(taken, ideal, taken / ideal, processor / alone)
 
 
 def row(name: str, found: list[Figures]) -> None:

@@ -248,7 +248,9 @@ def test_no_digit_is_lost_where_80_columns_are_too_few(tmp_path: Path) -> None:
         for symbol in ("BTC", "1000000MOG")
         for venue, rate in rates.items()
     )
-    text = printed("replay", write_history(tmp_path / "large.csv", FundingHistory.of(series)), "--leg-bps", "12.5")
+    text = printed(
+        "replay", write_history(tmp_path / "large.csv", FundingHistory.of(series)), "--leg-bps", "12.5", "--trust-units"
+    )
     assert wide(text) == []
     assert "\u2026" not in text
     assert re.search(r"^ funding settled +[1-9],[0-9]{3},[0-9]{3}\.0 *$", text, re.MULTILINE)

@@ -48,7 +48,8 @@ def test_a_market_in_percent_is_refused_with_its_first_large_row_and_the_mend() 
     assert row == 6
     assert message == (
         "row 6: funding_rate: half of the rates of SOL on binance are 1 % per 8 h or more, which no market's are for "
-        "long: is it a percent? divide by 100; a rate per year? divide by the intervals of a year"
+        "long: is it a percent? divide by 100; a rate per year? divide by the intervals of a year; is it right? "
+        "trust_units=True, --trust-units"
     )
 
 
@@ -63,26 +64,36 @@ def test_a_rate_per_year_is_refused() -> None:
 
 @pytest.mark.parametrize("symbol", ["BTC", "ETH"])
 def test_the_calmest_coins_are_refused_sooner(symbol: str) -> None:
-    assert refused(lines("0.003", symbol=symbol))[0] == 2
-    assert read(lines("0.003"))
+    assert refused(lines("0.006", symbol=symbol))[0] == 2
+    assert read(lines("0.006"))
 
 
 def test_a_market_30_times_as_large_as_elsewhere_is_refused() -> None:
-    elsewhere = lines("0.0001", venue="bybit"), lines("0.0001", venue="okx")
-    assert "30 times those elsewhere" in refused(*elsewhere, lines("0.003"))[1]
-    assert read(*elsewhere, lines("0.0029"))
+    elsewhere = lines("0.0002", venue="bybit"), lines("0.0002", venue="okx")
+    assert "30 times those elsewhere" in refused(*elsewhere, lines("0.006"))[1]
+    assert read(*elsewhere, lines("0.0059"))
 
 
 def test_a_venue_whose_markets_are_mostly_large_is_refused() -> None:
-    coins = [lines("0.003", symbol=name) for name in ("A", "B", "C", "D")]
+    coins = [lines("0.006", symbol=name) for name in ("A", "B", "C", "D")]
     assert read(*coins, *(lines("0.001", symbol=name) for name in ("E", "F", "G", "H", "I")))
     assert "and so are those of most markets on binance" in refused(*coins, lines("0.001", symbol="E"))[1]
 
 
 def test_a_file_whose_markets_are_mostly_large_is_refused() -> None:
-    coins = [lines("0.003", symbol="A", venue=name) for name in ("a", "b", "c", "d")]
+    coins = [lines("0.006", symbol="A", venue=name) for name in ("a", "b", "c", "d")]
     assert read(*coins)
-    assert "and so are those of most markets here" in refused(*coins, lines("0.003", symbol="A", venue="e"))[1]
+    assert "and so are those of most markets here" in refused(*coins, lines("0.006", symbol="A", venue="e"))[1]
+
+
+def test_a_short_spell_of_the_calmest_coins_is_taken_unless_it_is_1_percent() -> None:
+    assert read(lines("0.006", times=29, symbol="BTC"))
+    assert read(lines("0.0099", times=3, symbol="BTC"))
+    assert refused(lines("0.01", times=3, symbol="BTC"))[0] == 2
+
+
+def test_a_short_market_is_not_judged_by_others() -> None:
+    assert read(lines("0.0002", venue="bybit"), lines("0.006", times=29))
 
 
 def test_few_large_rows_are_a_squeeze_and_no_percent() -> None:

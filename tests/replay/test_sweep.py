@@ -178,7 +178,7 @@ class Counting(Executor):
 
 def test_the_history_travels_once_to_a_process_and_not_with_each_task() -> None:
     executor = Counting()
-    design = grid(keep=["0.2", "0.3", "0.4", "0.5"], leg_bps=range(3))
+    design = grid(keep=["0.2", "0.3", "0.4", "0.5"], leg_bps=range(20))
     result = sweep(eroding, design, HISTORY, executor=executor, workers=1)
     large = [size for size in executor.sent if size > 5_000]
     assert len(executor.sent) > 5

@@ -26,11 +26,11 @@ HISTORY = sample_history(days=1)
 DESIGN = grid(keep=["0.2", "0.5"], leg_bps=[0, 1])
 
 PROGRAM = """
-import os, sys, time
-from pathlib import Path
+import os, time
 import rebalancer as rb
 from rebalancer.replay import Setting, grid, sweep
 from rebalancer.replay.scores import Scorer
+from rebalancer.replay.spread import Sizes
 from rebalancer.testing import sample_history
 
 class Told(rb.EntryPolicy):
@@ -60,10 +60,9 @@ def forget(run):
 if __name__ == "__main__":
     original = Scorer.scores
     Scorer.scores = forget(original)
-    sys.modules["rebalancer.replay.spread"].WORTH_SENDING = 0  # one setting a chunk, so that what began is known
+    Sizes.next = lambda sizes, left: 1  # one setting a chunk, so that what began is known
     history, design = sample_history(days=1), grid(number=range(16))
     result = sweep(make, design, history, workers=2, resume="done.jsonl", optimum=False)
-    sys.modules["rebalancer.replay.spread"].WORTH_SENDING = 1
     quiet.append(1)
     Scorer.scores = original
     assert result == sweep(make, design, history, workers=1, optimum=False)

@@ -26,6 +26,7 @@ from . import control, histories, live, market, plugins, positions, render, stat
 from .common import (
     PluginNames,
     PresetName,
+    TrustUnits,
     aside,
     clear_errors,
     console,
@@ -103,6 +104,7 @@ def replay(
     *,
     preset: PresetName = "conservative",
     plugin: PluginNames = None,
+    trust_units: TrustUnits = False,
     symbols: Annotated[str | None, typer.Option(metavar="A,B", help="Only these symbols.")] = None,
     venues: Annotated[str | None, typer.Option(metavar="A,B", help="Only these venues.")] = None,
     leg_bps: Annotated[str, typer.Option(metavar="BPS", help="What trading one leg costs, in basis points.")] = "2",
@@ -122,7 +124,7 @@ def replay(
             costs = Costs.flat(leg_bps=leg_bps)
         with aside():
             strategy = registry(plugin).presets.create(preset, costs=costs)
-        chosen = FundingHistory.read(history).select(
+        chosen = FundingHistory.read(history, trust_units=trust_units).select(
             symbols=names(symbols, read_symbol, option="--symbols"),
             venues=names(venues, read_venue, option="--venues"),
         )

@@ -30,6 +30,9 @@ def own_names() -> Registry:
 
 
 PresetName = Annotated[str, typer.Option("--preset", metavar="NAME", help=f"One of {', '.join(own_names().presets)}.")]
+TrustUnits = Annotated[
+    bool, typer.Option("--trust-units", help="Take rates even where they look like percent or per year.")
+]
 PluginNames = Annotated[
     list[str] | None,
     typer.Option("--plugin", metavar="DIST[==VERSION]", help="Load this distribution's plugins; may be given again."),

@@ -23,7 +23,7 @@ from ..errors import InputError, SourceUnavailableError
 from ..history.check import Finding, Severity, check_file
 from ..history.table import FundingHistory
 from . import described
-from .common import clear_errors, console, names, say, say_error, say_warning, speaking_of
+from .common import TrustUnits, clear_errors, console, names, say, say_error, say_warning, speaking_of
 from .market import AsJson, Symbols, VenueNames
 
 app = typer.Typer(name="history", help="Check, describe or fetch a funding history.", no_args_is_help=True)
@@ -81,11 +81,12 @@ def describe(
     *,
     symbol: Symbols = None,
     venues: VenueNames = None,
+    trust_units: TrustUnits = False,
     json: AsJson = False,
 ) -> None:
     """Describe a history: coverage, gaps and intervals of each market, and the divergence of each pair of venues."""
     with clear_errors():
-        chosen = FundingHistory.read(file).select(
+        chosen = FundingHistory.read(file, trust_units=trust_units).select(
             symbols=names(symbol, read_symbol, option="--symbol"), venues=names(venues, read_venue, option="--venues")
         )
         found = chosen.describe()

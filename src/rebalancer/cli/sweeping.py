@@ -23,7 +23,18 @@ from ..presets import CONFIGS
 from ..replay import Design, Split, SweepResult, WalkForward, between, grid, walk_forward
 from ..replay import sweep as run_sweep
 from ..replay.making import preset as maker_of
-from .common import PluginNames, PresetName, aside, clear_errors, console, names, pairs, registry, speaking_of
+from .common import (
+    PluginNames,
+    PresetName,
+    TrustUnits,
+    aside,
+    clear_errors,
+    console,
+    names,
+    pairs,
+    registry,
+    speaking_of,
+)
 from .fit import fitting
 from .render import bps, table
 
@@ -41,6 +52,7 @@ def sweep(
     *,
     preset: PresetName = "conservative",
     plugin: PluginNames = None,
+    trust_units: TrustUnits = False,
     changes: Annotated[
         list[str] | None,
         typer.Option(
@@ -79,7 +91,7 @@ def sweep(
         if random is not None:
             design = design.sample(random, seed=seed)
         make = _maker(preset, plugin)
-        chosen = FundingHistory.read(history).select(
+        chosen = FundingHistory.read(history, trust_units=trust_units).select(
             symbols=names(symbols, read_symbol, option="--symbols"),
             venues=names(venues, read_venue, option="--venues"),
         )

@@ -6,9 +6,10 @@ that nobody trades, in 2025 and 2026, the usual sizes are 0.2 to 44 bp; those of
 median of them over a venue's markets is at most 4 bp. Percent in the place of fractions make all of them 100 times as
 large, rates per year 1,095 times. So a market is refused
 
-- alone, if its usual size is at least 1 % per 8 h over 30 rows or more, or 5 % over 3 or more;
-- where its usual size is at least 20 bp, and it is BTC or ETH, or that is 30 times the median of the usual sizes of its
-  symbol elsewhere, or 20 bp is reached by the median of 5 or more usual sizes of its venue, or of the whole file.
+- alone, if its usual size is at least 1 % per 8 h over 30 rows or more (of BTC and ETH 3), or 5 % over 3 or more;
+- over 30 rows or more where its usual size is at least 50 bp, and it is BTC or ETH, or that is 30 times the median of
+  the usual sizes of its symbol elsewhere, or 50 bp is reached by the median of 5 or more usual sizes of its venue, or
+  of the whole file.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ..domain.names import Market
 from ..domain.numbers import BPS, FRACTION_PLACES, divide_half_even, from_grid, plain
 from .table import Series
 
-LARGE = 20 * BPS
+LARGE = 50 * BPS
 """A rate per 8 h, of either sign, that is usual nowhere but in small coins, in grid steps."""
 ALONE = 100 * BPS
 MANY = 30
@@ -53,8 +54,11 @@ def strange_units(series: Sequence[Series], large: Mapping[Market, int]) -> Iter
             continue
         others = [other for other in by_market if other.symbol == market.symbol and other != market]
         elsewhere = [usual(other) for other in others if usual(other)]
-        if usual(market) >= (ALONE if len(by_market[market].rows) >= MANY else EXTREME) or market.symbol in MAJORS:
+        many, major = len(by_market[market].rows) >= MANY, market.symbol in MAJORS
+        if usual(market) >= (ALONE if many or major else EXTREME) or (many and major):
             yield market, _refusal(market, usual(market), "which no market's are for long")
+        elif not many:
+            continue
         elif elsewhere and usual(market) >= TIMES * median(elsewhere):
             yield market, _refusal(market, usual(market), f"{usual(market) // median(elsewhere)} times those elsewhere")
         elif mostly_large(market.venue):
@@ -85,5 +89,5 @@ def _refusal(market: Market, usual: int, why: str) -> str:
     percent = plain(from_grid(divide_half_even(usual, 10 ** (FRACTION_PLACES - 6)), 4))
     return (
         f"funding_rate: half of the rates of {market} are {percent} % per 8 h or more, {why}: is it a percent? divide "
-        "by 100; a rate per year? divide by the intervals of a year"
+        "by 100; a rate per year? divide by the intervals of a year; is it right? trust_units=True, --trust-units"
     )

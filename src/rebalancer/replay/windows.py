@@ -102,7 +102,8 @@ class _Run:
         over = self._at[lanes] >= self._board.ticks
         if over.any():
             self._note(lanes[over], self._np.full(int(over.sum()), self._board.ticks - 1), END)
-        return lanes[~over]
+        rest: Steps = lanes[~over]
+        return rest
 
     def _note(self, lanes: Steps, tick: Steps, rule: Any) -> None:
         rules = self._np.broadcast_to(rule, lanes.shape)
