@@ -333,6 +333,34 @@ async def test_a_merged_position_is_closed_as_a_whole(world: World) -> None:
     assert (world.held, world.wrong) == ({}, [])
 
 
+@pytest.mark.parametrize(("said", "recorded"), [(None, None), ("0.1", "0.1")])
+async def test_a_read_that_may_be_of_before_the_opening_says_nothing_of_quantities(
+    a_world: Callable[..., World], said: str | None, recorded: str | None
+) -> None:
+    """The host opened 0.1, and a replica that is behind still shows the 0.03 that somebody else held before."""
+    lag = timedelta(seconds=10)
+    world = a_world()
+    can = Capabilities(reduce_only=True, finds_ids=True, reads_legs=True, read_lag=lag, settle=lag)
+    world.executor = FakeExecutor(*world.venues.values(), capabilities=dict.fromkeys(world.venues, can))
+    world.hold(quantity="0.03")
+    world.clock.advance(lag)
+    world.hold(quantity="0.07")
+    for venue in world.venues.values():
+        venue.plan("read", Fate(lag=timedelta(seconds=5)))
+    monitor = world.monitor()
+
+    opened = world.clock.now()
+    taken = await monitor.adopt(a_position(opened_at=opened, long_quantity=said, short_quantity=said))
+
+    assert taken.long_quantity == (None if recorded is None else Decimal(recorded))
+    assert taken.attention == "a leg was not read yet: nothing is traded until both are"
+    world.clock.advance(lag)
+    await world.ticks(monitor, 1)
+    held = await world.store.position(taken.id)
+    assert held is not None
+    assert (held.long_quantity, held.short_quantity, held.attention) == (Decimal("0.1"), Decimal("0.1"), None)
+
+
 async def test_a_zero_of_before_more_was_opened_does_not_say_that_it_is_gone(a_world: Callable[..., World]) -> None:
     """A leg was closed by somebody else, and the host opened it again: a read that lags still shows nothing of it."""
     lag = timedelta(seconds=10)

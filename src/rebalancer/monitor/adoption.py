@@ -22,12 +22,14 @@ _NEVER_READ = "a leg was not read yet: nothing is traded until both are"
 _LEGS = {Side.LONG: ("long_quantity", "long_entry_price"), Side.SHORT: ("short_quantity", "short_entry_price")}
 
 
-def adopted(position: Position, states: Mapping[Market, LegState], *, trades: bool = True) -> Position:
+def adopted(
+    position: Position, states: Mapping[Market, LegState], *, old: Collection[Market] = (), trades: bool = True
+) -> Position:
     """A position as it is taken over, with what is known of its legs. Unless it `trades`, they need not be known.
 
-    What the host says of a quantity counts as far as the venue shows at least as much; what it got is
-    for `got` to say. Raises InputError for a position that is not simply open, or if a leg that was read is not there
-    or on the wrong side.
+    What the host says of a quantity counts as far as the venue shows at least as much. What was read of `old` markets
+    may be of before the opening, so that no quantity follows from it. What it got is for `got` to say. Raises
+    InputError for a position that is not simply open, or if a leg that was read is not there or on the wrong side.
     """
     if position.status is not PositionStatus.OPEN or position.then is not None or position.parent is not None:
         raise InputError("only a position that is open, and nothing else, can be taken over")
@@ -40,11 +42,14 @@ def adopted(position: Position, states: Mapping[Market, LegState], *, trades: bo
         if state.quantity == 0 or (state.quantity > 0) != (leg is Side.LONG):
             there = "nothing is" if state.quantity == 0 else "the other side is"
             raise InputError(f"the {leg} leg is not there: {there} held of {market}")
+        if market in old:
+            continue
         tokens, said = state.quantity.copy_abs(), recorded(position, leg)
         fields[quantity] = tokens if said is None else min(said, tokens)
         if getattr(position, price) is None:
             fields[price] = state.entry_price
-    if trades and any(market_of(position, leg) not in states or not _known(states, position, leg) for leg in Side):
+    read = {market for market, state in states.items() if isinstance(state, Known) and market not in old}
+    if trades and not read.issuperset(position.markets):
         fields["attention"] = _NEVER_READ
     return position.model_copy(update=fields) if fields else position
 
@@ -67,10 +72,6 @@ def got(entries: Collection[LedgerEntry], counted: Decimal, *, said: bool) -> De
     has. The entries are in the ledger in any case: what a venue says is counted from there on, so nothing twice.
     """
     return total(*(entry.amount_usd for entry in entries)) if said or not counted else counted
-
-
-def _known(states: Mapping[Market, LegState], position: Position, leg: Side) -> bool:
-    return isinstance(states[market_of(position, leg)], Known)
 
 
 def merged(held: Position, added: Position) -> Position:

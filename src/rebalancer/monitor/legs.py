@@ -63,7 +63,7 @@ def look(position: Position, reads: Reads, evidence: Evidence, capabilities: Cal
         legs[leg] = Leg(read, evidence.seen(read, market, leg, (), capabilities(market.venue)))
     if legs[Side.LONG].seen is legs[Side.SHORT].seen is Seen.HELD:
         if position.long_quantity is None or position.short_quantity is None:
-            return Looked(record(position, legs), legs)
+            return Looked(record(position, legs, capabilities), legs)
         return Looked(position, legs, amiss=_amiss(position, legs))
     flat = [leg for leg in Side if legs[leg].seen is Seen.FLAT]
     known = all(recorded(position, leg) is not None for leg in Side)
@@ -86,16 +86,23 @@ def _unproved(
     return None
 
 
-def record(position: Position, legs: dict[Side, Leg]) -> Position:
-    """The position with the legs that are there: those that nobody recorded before."""
+def record(position: Position, legs: dict[Side, Leg], capabilities: Callable[[str], Capabilities]) -> Position:
+    """The position with the legs that are there: those that nobody recorded before, as they surely are by now."""
     fields: dict[str, object] = {}
-    for leg, (quantity, price) in _NAMES.items():
-        state = legs[leg].read.state
-        if isinstance(state, Known) and recorded(position, leg) is None:
+    for (leg, (quantity, price)), market in zip(_NAMES.items(), position.markets, strict=True):
+        read = legs[leg].read
+        state, now = read.state, of_now(position, read, capabilities(market.venue))
+        if isinstance(state, Known) and recorded(position, leg) is None and now:
             fields[quantity] = state.quantity.copy_abs()
             if getattr(position, price) is None:
                 fields[price] = state.entry_price
-    return changed(position, **fields)
+    return changed(position, **fields) if fields else position
+
+
+def of_now(position: Position, read: LegRead, can: Capabilities) -> bool:
+    """Whether a read shows the leg as it is since the host opened it, or more of it."""
+    at = read.true_at(can)
+    return at is not None and at >= max(position.opened_at, position.last_action_at or position.opened_at)
 
 
 def _amiss(position: Position, legs: dict[Side, Leg]) -> str | None:

@@ -32,7 +32,7 @@ from .books import says_funding
 from .engine import Engine
 from .instructions import RESERVED, HandClose
 from .leaving import Exit, unable
-from .legs import Looked, look
+from .legs import Looked, look, of_now
 from .limits import MonitorLimits
 from .loop import Loop
 
@@ -119,11 +119,13 @@ class PositionMonitor:
                 if stored.pair != position.pair:
                     raise Conflict(f"the id is that of another position: {stored.pair}")
                 return stored
-            states, now = dict(legs or {}), self._engine.clock.now()
+            states, old, now = dict(legs or {}), set(), self._engine.clock.now()
             for market, read in (await self._engine.read((position,)) or {}).items():
                 if isinstance(read.state, Known) or market not in states:
                     states[market] = read.state
-            taken = adopted(position, states, trades=self._engine.mode is not StoreMode.DRY)
+                    if not of_now(position, read, self._engine.desk.capabilities(market.venue)):
+                        old.add(market)
+            taken = adopted(position, states, old=old, trades=self._engine.mode is not StoreMode.DRY)
             entries = accrued(taken, states, now)
             said = len(entries) == len(taken.markets)
             collected = got(entries, taken.funding_collected_usd, said=said)
