@@ -80,7 +80,7 @@ class Records:
             exit_ = None if decision.action is Action.HOLD else exits[key]
             if exit_ is not None and exit_.held is None:
                 continue  # what it learnt is written when it begins
-            if turn or exit_ is not None:
+            if decision.traced and (turn or exit_ is not None):
                 stored = self._journal.due(key, decision, None if exit_ is None else exit_.held)
                 kept += [] if stored is None else [stored]
                 self._failing[key] = failed = _failed(decision)
