@@ -85,21 +85,22 @@ class Leaving:
         """Begin with the exits that stored decisions began."""
         self._exits.recall(decisions, self._liquidation)
 
-    def looked_at(self, wanting: Sequence[tuple[Position, RebalanceDecision]]) -> frozenset[UUID]:
+    def looked_at(self, wanting: Sequence[tuple[Position, RebalanceDecision]]) -> set[UUID]:
         """Of whose exits the records are made in this tick: whatever may begin now, then those that have none yet.
 
         Making them for thousands that want out at once would keep the tick from whoever is in danger.
         """
         now = self._desk.now().wall
         ordered = sorted(wanting, key=lambda one: turn(one[1].urgency, one[0]))
-        first = [
+        first = {
             position.id
             for position, decision in ordered
             if decision.reason in self._liquidation or self._journal.approved(position.id, decision.action, now)
-        ]
-        first += [position.id for position, _ in ordered[: self._limits.closes_per_minute]]
-        new = (position.id for position, _ in ordered if self._journal.held(position.id) is None)
-        return frozenset((*first, *islice(new, self._limits.records_per_tick)))
+        }
+        first.update(position.id for position, _ in ordered[: self._limits.closes_per_minute])
+        others = (position.id for position, _ in ordered if position.id not in first)
+        new = (position_id for position_id in others if self._journal.held(position_id) is None)
+        return first.union(islice(new, self._limits.records_per_tick))
 
     def exits(
         self, looked: Sequence[Looked], decisions: Sequence[RebalanceDecision], switch: Switch
