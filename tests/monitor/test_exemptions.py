@@ -101,11 +101,12 @@ async def test_a_liquidation_exit_stays_one_when_a_leg_is_gone(a_world: Worlds) 
 
 
 async def test_liquidation_is_looked_at_however_many_want_out(a_world: Worlds) -> None:
-    world = a_world(symbols=THREE)
+    symbols = tuple(f"S{number}" for number in range(7))
+    world = a_world(symbols=symbols)
     executor = world.executor = Close(world.lighter, world.grvt)
     world.strategy = CombinedStrategy(LiquidationDistance(), DivergenceFlip())
     monitor = world.monitor(limits=MonitorLimits(records_per_tick=1, closes_per_minute=1))
-    positions = [await world.adopted(monitor, symbol) for symbol in THREE]
+    positions = [await world.adopted(monitor, symbol) for symbol in symbols]
     executor.near = True
 
     (report,) = await world.ticks(monitor, 1)
