@@ -141,7 +141,7 @@ def test_an_approval_lapses_with_another_action_in_a_store_as_in_memory() -> Non
     journal.approve(approved)
     hold = keep(journal, a_decision(after=MINUTE))
     assert hold is not None
-    journal.still({hold.record.position_id: RebalanceDecision(hold.record)})
+    journal.still([hold.record.position_id], [RebalanceDecision(hold.record)])
     again.recall([approved, hold])
 
     for one in (journal, again):
@@ -158,7 +158,7 @@ def test_a_hold_for_want_of_data_ends_no_approval_in_a_store_as_in_memory() -> N
     assert (blind.action, blind.complete) == (Action.HOLD, False)
     kept = keep(journal, blind)
     assert kept is not None
-    journal.still({blind.position_id: blind})
+    journal.still([blind.position_id], [blind])
     again.recall([approved, kept])
 
     for one in (journal, again):

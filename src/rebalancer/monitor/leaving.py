@@ -111,7 +111,7 @@ class Leaving:
             if decision.action is not Action.HOLD:
                 spared = switch is Switch.FLATTEN or (decision.traced and exempt(decision.record, self._liquidation))
                 exits[one.position.id] = Exit(one, decision, self._hindrance(one, decision, switch), spared)
-        self._journal.still({one.position.id: decision for one, decision in zip(looked, decisions, strict=True)})
+        self._journal.still([one.position.id for one in looked], decisions)
         closing = [exit_ for exit_ in exits.values() if exit_.decision.action is Action.CLOSE]
         now = self._desk.now().wall
         guarded = self._exits.held(
