@@ -19,6 +19,7 @@ from rebalancer import (
     Known,
     LegState,
     LiquidationDistance,
+    MonitorLimits,
     Needs,
     PositionStatus,
     RuleContext,
@@ -97,6 +98,20 @@ async def test_a_liquidation_exit_stays_one_when_a_leg_is_gone(a_world: Worlds) 
 
     assert {await world.status(position) for position in positions} == {PositionStatus.CLOSED}
     assert (world.held, world.wrong) == ({}, [])
+
+
+async def test_liquidation_is_looked_at_however_many_want_out(a_world: Worlds) -> None:
+    symbols = tuple(f"S{number}" for number in range(7))
+    world = a_world(symbols=symbols)
+    executor = world.executor = Close(world.lighter, world.grvt)
+    world.strategy = CombinedStrategy(LiquidationDistance(), DivergenceFlip())
+    monitor = world.monitor(limits=MonitorLimits(records_per_tick=1, closes_per_minute=1))
+    positions = [await world.adopted(monitor, symbol) for symbol in symbols]
+    executor.near = True
+
+    (report,) = await world.ticks(monitor, 1)
+
+    assert set(report.begun) == {position.id for position in positions}
 
 
 async def test_flatten_does_not_hold_back_a_liquidation_exit_with_a_leg_unread(a_world: Worlds) -> None:

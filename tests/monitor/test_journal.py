@@ -22,7 +22,9 @@ from rebalancer import (
     presets,
 )
 from rebalancer.domain.explain import explain
+from rebalancer.monitor.exits import MASS_EXIT
 from rebalancer.monitor.journal import Journal
+from rebalancer.monitor.leaving import LATER
 from rebalancer.testing import AS_OF, a_position, a_quote, a_snapshot
 
 if TYPE_CHECKING:
@@ -139,7 +141,7 @@ def test_an_approval_lapses_with_another_action_in_a_store_as_in_memory() -> Non
     journal.approve(approved)
     hold = keep(journal, a_decision(after=MINUTE))
     assert hold is not None
-    journal.still({hold.record.position_id: RebalanceDecision(hold.record)})
+    journal.still([hold.record.position_id], [RebalanceDecision(hold.record)])
     again.recall([approved, hold])
 
     for one in (journal, again):
@@ -156,7 +158,7 @@ def test_a_hold_for_want_of_data_ends_no_approval_in_a_store_as_in_memory() -> N
     assert (blind.action, blind.complete) == (Action.HOLD, False)
     kept = keep(journal, blind)
     assert kept is not None
-    journal.still({blind.position_id: blind})
+    journal.still([blind.position_id], [blind])
     again.recall([approved, kept])
 
     for one in (journal, again):
@@ -231,6 +233,45 @@ async def test_an_exit_is_kept_whosever_turn_it_is(a_world: Callable[..., World]
     assert set(report.begun) == {position.id for position in positions[:2]}
     acted = {one.record.position_id for one in await kept_by(world) if one.record.action is Action.CLOSE}
     assert acted == set(report.begun)
+
+
+async def test_of_many_that_want_out_at_once_so_many_are_kept_in_a_tick(a_world: Callable[..., World]) -> None:
+    """Their records take long to make, and meanwhile nobody else is looked at."""
+    symbols = tuple(f"S{number}" for number in range(7))
+    world = a_world(symbols=symbols)
+    monitor = world.monitor(limits=MonitorLimits(records_per_tick=2, closes_per_minute=1))
+    for symbol in symbols:
+        await world.adopted(monitor, symbol)
+    world.flip()
+
+    exits, traced = [], []
+    for _ in range(4):
+        (report,) = await world.ticks(monitor, 1, every=60)
+        assert [one.why for one in report.skipped] == [MASS_EXIT] * 7
+        traced.append(sum(decision.traced for decision in report.decisions))
+        exits.append(sum(one.record.action is Action.CLOSE for one in await kept_by(world)))
+
+    assert exits[-1] == 7
+    assert all(later - earlier <= 5 for earlier, later in zip([0, *exits], exits, strict=False))
+    assert max(traced) <= 5  # one may begin, two are new, two have their turn
+
+
+async def test_an_exit_that_was_not_looked_at_waits_for_a_later_tick(a_world: Callable[..., World]) -> None:
+    """Those in front of it rest, so that it could go, and nobody knows yet what all the rules say."""
+    symbols = sorted((f"S{number}" for number in range(9)), key=lambda symbol: a_position(symbol=symbol).id.int)
+    world = a_world(symbols=tuple(symbols))
+    monitor = world.monitor(limits=MonitorLimits(records_per_tick=1, closes_per_minute=1))
+    now = world.clock.now()
+    for symbol in symbols[:2]:
+        await world.adopted(monitor, symbol, last_action_at=now)
+    third, *_ = [await world.adopted(monitor, symbol) for symbol in symbols[2:]]
+    world.flip(*symbols[:3])
+
+    first, second = await world.ticks(monitor, 2, every=1)
+
+    assert first.begun == ()
+    assert {one.position_id: one.why for one in first.skipped}[third.id] == LATER
+    assert second.begun == (third.id,)
 
 
 @pytest.mark.parametrize("restarts", [False, True])

@@ -77,6 +77,11 @@ class RebalanceDecision:
         return state
 
     @property
+    def traced(self) -> bool:
+        """Whether the record is there already."""
+        return not isinstance(self._state, tuple)
+
+    @property
     def target(self) -> Opportunity | None:
         """The pair to open on SWITCH."""
         return self.record.target if self._head.action is Action.SWITCH else None

@@ -25,6 +25,12 @@ from ..rules.grid import is_stated
 _LOOK = 0.02
 """Seconds between two looks at a thread that decides."""
 Decided = tuple[RebalanceDecision, ...]
+Wanting = Sequence[tuple[Position, RebalanceDecision]]
+
+
+def all_of_them(wanting: Wanting) -> frozenset[UUID]:
+    """Every position that wants out."""
+    return frozenset(position.id for position, _ in wanting)
 
 
 class Watched:
@@ -76,14 +82,23 @@ class Bench:
         return tuple((rule.name, rule.benched) for rule in self._watched if rule.benched is not None)
 
     async def decide(
-        self, positions: Sequence[Position], snapshot: MarketSnapshot, *, traced: Collection[UUID]
+        self,
+        positions: Sequence[Position],
+        snapshot: MarketSnapshot,
+        *,
+        traced: Collection[UUID],
+        exits: Callable[[Wanting], Collection[UUID]] = all_of_them,
     ) -> Decided:
-        """A decision for each position. The trace is made of those that act, and of the positions in `traced`."""
+        """A decision for each position. The trace is made of the positions in `traced`, and of those that want out: of
+        which of them, `exits` says.
+        """
 
         def decide() -> Decided:
             decisions = self._strategy.decide_all(positions, snapshot)
-            for position, decision in zip(positions, decisions, strict=True):
-                if decision.action is not Action.HOLD or position.id in traced:
+            both = tuple(zip(positions, decisions, strict=True))
+            looked_at = {*traced, *exits([one for one in both if one[1].action is not Action.HOLD])}
+            for position, decision in both:
+                if position.id in looked_at:
                     decision.record  # noqa: B018  # making it asks the rules that were not asked yet
             return decisions
 

@@ -97,7 +97,7 @@ class Decider:
         fetched = await self._fetcher.fetch(held, past=self._memory.past)
         outcomes.notices += of_data(fetched, held)
         snapshot = self._seen_by_rules(fetched.snapshot, reads, held)
-        decisions = await self._bench.decide(held, snapshot, traced=turns)
+        decisions = await self._bench.decide(held, snapshot, traced=turns, exits=self._leaving.looked_at)
         outcomes.notices += [Notice(AlarmKind.BENCHED, f"rule {name}", why) for name, why in self._bench.benched]
         decisions = tuple(
             self._instead(one, decision, snapshot, switch) for one, decision in zip(looked, decisions, strict=True)

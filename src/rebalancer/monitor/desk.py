@@ -70,7 +70,7 @@ class Desk:
     async def read(self, markets: Iterable[Market]) -> Reads:
         """Every market's leg, one call for each venue and all venues at once."""
         by_venue: dict[str, list[Market]] = {}
-        for market in sorted(set(markets)):
+        for market in dict.fromkeys(markets):
             by_venue.setdefault(market.venue, []).append(market)
         read = await asyncio.gather(*(self._read(venue, tuple(wanted)) for venue, wanted in by_venue.items()))
         return {market: leg for legs in read for market, leg in legs.items()}

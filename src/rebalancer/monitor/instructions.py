@@ -34,8 +34,10 @@ class Instruction(BaseRule):
         return Verdict.close(self.claim, *self.facts, urgency=self.urgency)
 
     def decision(self, position: Position, snapshot: MarketSnapshot) -> RebalanceDecision:
-        """The decision to follow it."""
-        return CombinedStrategy(self).decide(position, snapshot)
+        """The decision to follow it, with its record."""
+        decision = CombinedStrategy(self).decide(position, snapshot)
+        decision.record  # noqa: B018  # it is made of a claim
+        return decision
 
 
 class HandClose(Instruction):

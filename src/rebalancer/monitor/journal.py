@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -82,8 +82,11 @@ class Journal:
         """A person let this one go."""
         self._approved[decision.record.position_id] = decision
 
-    def still(self, decided: Mapping[UUID, RebalanceDecision]) -> None:
+    def still(self, positions: Sequence[UUID], decisions: Sequence[RebalanceDecision]) -> None:
         """What was decided of open positions in this tick: an approval of something else has lapsed."""
+        if not self._approved:
+            return
+        decided = dict(zip(positions, decisions, strict=True))
         self._approved = {
             key: one
             for key, one in self._approved.items()

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from uuid import UUID
 
 from ..domain.batch import Batch, LedgerEntry, StoredDecision, StoreMode
@@ -22,7 +23,7 @@ from .books import Books, collected
 from .brake import Brake
 from .closer import plan
 from .desk import Desk
-from .exits import Exits, Wanted
+from .exits import Exits, Wanted, turn
 from .instructions import exempt
 from .journal import Journal
 from .keeper import Keeper
@@ -35,6 +36,7 @@ SWITCH_WAITS = "a switch is recorded and not begun: this monitor does not open p
 DRY_RUN = "dry run: nothing is sent"
 NEVER_READ = "a leg was never read: it is not traded"
 UNREAD = "a leg was not read in this tick: no close begins"
+LATER = "more want out than are looked at in one tick: it is looked at in a later one"
 WRONG_SIDE = "a leg is on the wrong side: a person has to look"
 _FORBIDS = {Switch.KILL: "the kill switch is on", Switch.PAUSE: "the switch is on pause"}
 
@@ -75,12 +77,30 @@ class Leaving:
         self._brake = brake
         self._journal = journal
         self._books = books
+        self._limits = limits
         self._liquidation = liquidation
         self._exits = Exits(limits)
 
     def recall(self, decisions: Iterable[StoredDecision]) -> None:
         """Begin with the exits that stored decisions began."""
         self._exits.recall(decisions, self._liquidation)
+
+    def looked_at(self, wanting: Sequence[tuple[Position, RebalanceDecision]]) -> set[UUID]:
+        """Of whose exits the records are made in this tick: whatever may begin now, then those that have none yet.
+
+        Making them for thousands that want out at once would keep the tick from whoever is in danger.
+        """
+        now = self._desk.now().wall
+        ordered = sorted(wanting, key=lambda one: turn(one[1].urgency, one[0]))
+        first = {
+            position.id
+            for position, decision in ordered
+            if decision.reason in self._liquidation or self._journal.approved(position.id, decision.action, now)
+        }
+        first.update(position.id for position, _ in ordered[: self._limits.closes_per_minute])
+        others = (position.id for position, _ in ordered if position.id not in first)
+        new = (position_id for position_id in others if self._journal.held(position_id) is None)
+        return first.union(islice(new, self._limits.records_per_tick))
 
     def exits(
         self, looked: Sequence[Looked], decisions: Sequence[RebalanceDecision], switch: Switch
@@ -89,9 +109,9 @@ class Leaving:
         exits: dict[UUID, Exit] = {}
         for one, decision in zip(looked, decisions, strict=True):
             if decision.action is not Action.HOLD:
-                spared = switch is Switch.FLATTEN or exempt(decision.record, self._liquidation)
+                spared = switch is Switch.FLATTEN or (decision.traced and exempt(decision.record, self._liquidation))
                 exits[one.position.id] = Exit(one, decision, self._hindrance(one, decision, switch), spared)
-        self._journal.still({one.position.id: decision for one, decision in zip(looked, decisions, strict=True)})
+        self._journal.still([one.position.id for one in looked], decisions)
         closing = [exit_ for exit_ in exits.values() if exit_.decision.action is Action.CLOSE]
         now = self._desk.now().wall
         guarded = self._exits.held(
@@ -100,7 +120,8 @@ class Leaving:
             now,
             hindered=[exit_.position.id for exit_ in closing if exit_.held is not None and not exit_.exempt],
         )
-        for position_id, why in guarded.items():
+        later = {key: LATER for key, exit_ in exits.items() if exit_.held is None and not exit_.decision.traced}
+        for position_id, why in {**later, **guarded}.items():
             before = exits[position_id]
             exits[position_id] = Exit(before.looked, before.decision, why, before.exempt)
         return exits

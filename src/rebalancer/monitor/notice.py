@@ -52,11 +52,12 @@ def of_data(fetched: Fetched, positions: Iterable[Position]) -> Iterator[Notice]
 
 def _unknown(snapshot: MarketSnapshot, positions: Iterable[Position]) -> Iterator[tuple[Market, str]]:
     """The held markets without a rate that counts."""
+    book = snapshot.book
     for position in positions:
-        for market in position.markets:
-            leg = snapshot.book.leg(market)
+        reading = book[position.pair]
+        for leg in (reading.long, reading.short):
             if leg.rate is None:
-                yield market, leg.refusal or "there is no quote"
+                yield leg.market, leg.refusal or "there is no quote"
 
 
 def _by_venue(kind: AlarmKind, found: Iterable[tuple[Market, str]], what: str) -> Iterator[Notice]:

@@ -80,12 +80,15 @@ class Records:
             exit_ = None if decision.action is Action.HOLD else exits[key]
             if exit_ is not None and exit_.held is None:
                 continue  # what it learnt is written when it begins
-            if turn or exit_ is not None:
+            if decision.traced and (turn or exit_ is not None):
                 stored = self._journal.due(key, decision, None if exit_ is None else exit_.held)
                 kept += [] if stored is None else [stored]
-                self._failing[key] = failed = _failed(decision)
+                failed = _failed(decision)
                 if failed:
+                    self._failing[key] = failed
                     degraded[key] = next(iter(failed.values()))
+                else:
+                    self._failing.pop(key, None)
             if turn or one.attention is not None or key in degraded:
                 looked_at.append((one, turn))
         entries: dict[UUID, tuple[LedgerEntry, ...]] = {}
@@ -108,8 +111,10 @@ class Records:
 
     def _degraded(self, looked: Sequence[Looked]) -> list[Notice]:
         """The rules that fail, each with a position for which it did when that was looked at last."""
+        if not self._failing:
+            return []
         there = {one.position.id: one.position for one in looked}
-        self._failing = {key: failed for key, failed in self._failing.items() if failed and key in there}
+        self._failing = {key: failed for key, failed in self._failing.items() if key in there}
         found: dict[str, list[tuple[Position, str]]] = {}
         for key, failed in self._failing.items():
             for rule, why in failed.items():
