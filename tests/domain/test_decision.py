@@ -104,6 +104,14 @@ def a_deferred(head: Head, record: DecisionRecord) -> tuple[RebalanceDecision, T
     return deferred(head, (trace, "some", "context")), trace
 
 
+def test_a_decision_is_traced_once_its_record_was_read() -> None:
+    decision = presets.conservative().decide(a_position(), a_snapshot(a_quote("lighter"), a_quote("grvt")))
+    assert not decision.traced
+    assert decision.record.position_id == a_position().id
+    assert decision.traced
+    assert RebalanceDecision(decision.record).traced
+
+
 def test_a_decision_has_what_its_record_has() -> None:
     record = a_record()
     decision = RebalanceDecision(record)
