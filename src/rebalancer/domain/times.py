@@ -40,6 +40,8 @@ def read_moment(value: object) -> datetime:
             raise InputError("not a time: write ISO 8601 such as 2026-01-31T08:00:00Z") from None
     if not isinstance(value, datetime):
         raise InputError("not a time: give an aware datetime")
+    if value.tzinfo is UTC:
+        return value
     if value.utcoffset() is None:
         raise InputError("a naive time: add its zone, for instance .replace(tzinfo=timezone.utc)")
     try:
@@ -50,7 +52,8 @@ def read_moment(value: object) -> datetime:
 
 def read_instant(value: object) -> datetime:
     """`value` as `read_moment` reads it, floored to the second."""
-    return read_moment(value).replace(microsecond=0)
+    instant = read_moment(value)
+    return instant.replace(microsecond=0) if instant.microsecond else instant
 
 
 def read_duration(value: object) -> timedelta:

@@ -158,12 +158,12 @@ class Fetcher:
 
     def _remember(self, snapshot: MarketSnapshot, request: MarketRequest) -> None:
         """Keep the last two observations of each market that is held or quoted, those that are refused too."""
-        kept = {market: seen for market, seen in self._seen.items() if market in request.held}
-        for quote in snapshot.quotes:
-            seen = self._seen.get(quote.market, ())
-            new = not seen or seen[-1].observed_epoch < quote.observed_epoch
-            kept[quote.market] = (*seen[-1:], quote) if new else seen
-        self._seen = kept
+        for market, quote in snapshot.by_market.items():
+            seen = self._seen.get(market, ())
+            if not seen or seen[-1].observed_epoch < quote.observed_epoch:
+                self._seen[market] = (*seen[-1:], quote)
+        for market in self._seen.keys() - snapshot.by_market.keys() - request.held:
+            del self._seen[market]
 
     def _nothing(self, error: SourceError) -> MarketSnapshot:
         """A snapshot in which nothing is known, because of `error`."""
