@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test check coverage docs mutation benchmarks clean
+.PHONY: help demo test check coverage docs mutation benchmarks peers clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -39,15 +39,22 @@ mutation: $(VENV)/.dev $(VENV)/.mutation ## mutate domain and rules, and print t
 	$(BIN)/mutmut badge --output mutants/score.json
 	@cat mutants/score.json
 
-benchmarks: $(VENV)/.dev ## measure the speed of deciding, fetching, the stores, the monitor and the optimum
+benchmarks: $(VENV)/.dev ## measure the speed of deciding, fetching, the stores, the monitor, the optimum and sweeps
 	$(BIN)/python benchmarks/run.py $(ARGS)
 	$(BIN)/python benchmarks/fetch.py
 	$(BIN)/python benchmarks/stores.py
 	$(BIN)/python benchmarks/monitor.py
 	$(BIN)/python benchmarks/hindsight.py
+	$(BIN)/python benchmarks/sweep.py
+
+peers: ## measure the same job by other libraries, in an environment of its own
+	$(PYTHON) -m venv $(VENV)-peers
+	$(VENV)-peers/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[fast]' \
+		--requirement benchmarks/peers/requirements.txt
+	TQDM_DISABLE=1 $(VENV)-peers/bin/python benchmarks/peers/run.py $(ARGS)
 
 clean: ## remove the environment and everything built
-	rm -rf $(VENV) build dist site mutants htmlcov .coverage .coverage.* .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV)-peers build dist site mutants htmlcov .coverage .coverage.* .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment is used again if it works. A stamp for each extra is renewed when pyproject.toml changes.
