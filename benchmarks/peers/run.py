@@ -271,12 +271,12 @@ def year(pairs: int, few: int, rounds: int) -> None:
     small = job.first(few)
     for one in (job, small):
         one.prepare()
-    ways: dict[str, tuple[Callable[[], Result], int]] = {
+    ways: dict[str, tuple[Callable[[], Result], float]] = {
         "vectorbt": (lambda: by_vectorbt(job, [DEFAULT])[0], 1),
         "ours, numpy": (lambda: ours(job, [DEFAULT], "numpy")[0], 1),
         "ours, numba": (lambda: ours(job, [DEFAULT], "compiled")[0], 1),
-        "backtesting.py": (lambda: by_backtesting(small), pairs // few),
-        "bt": (lambda: by_bt(small), pairs // few),
+        "backtesting.py": (lambda: by_backtesting(small), pairs / few),
+        "bt": (lambda: by_bt(small), pairs / few),
     }
     by_vectorbt(small, [DEFAULT])
     ours(small, [DEFAULT], "compiled")
@@ -292,7 +292,7 @@ def year(pairs: int, few: int, rounds: int) -> None:
             same(name, Result(ours_found.trades[:count], ours_found.earned[:count]), result)
     opened = int(ours_found.trades.sum())
     print(f"{pairs} pairs x {HOURS:,} h, {opened:,} positions, the same by all; median of {rounds} rounds;")
-    print(f"backtesting.py and bt: {few} pairs, times {pairs // few}")
+    print(f"backtesting.py and bt: {few} pairs, times {pairs / few:g}")
     table(taken)
 
 

@@ -287,6 +287,22 @@ async def test_a_jump_is_known_by_the_tick_before_and_believed_at_the_second_sam
         assert [one.kind for one in fetched.suspicions] == ([SuspicionKind.JUMP] if place == 1 else [])
 
 
+async def test_an_answer_that_is_none_is_no_first_sample_of_a_jump() -> None:
+    source = Source(a_snapshot(a_quote("lighter"), a_quote("grvt", "0.0003")))
+    clock = ManualClock()
+    fetcher = Fetcher(source, FLIP, clock=clock)
+    await fetcher.fetch([a_position()])
+    broken = Quote.model_construct(**{**dict(a_quote("lighter")), "observed_at": None})
+    for place in (1, 2):
+        now = AS_OF + timedelta(minutes=place)
+        clock.advance(now - clock.now())
+        legs = a_quote("grvt", "0.03", observed_at=now), broken if place == 1 else a_quote("lighter", observed_at=now)
+        source._given = MarketSnapshot.model_construct(as_of=now, quotes=legs, missing=())
+        fetched = await fetcher.fetch([a_position()])
+    assert fetched.error is None
+    assert [one.kind for one in fetched.suspicions] == [SuspicionKind.JUMP]
+
+
 def nothing_is_known(fetched: Fetched, why: str) -> None:
     """Every rule that reads the market says that it knows nothing, and why; the position is held."""
     assert fetched.error is not None

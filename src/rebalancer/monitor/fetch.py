@@ -158,10 +158,12 @@ class Fetcher:
 
     def _remember(self, snapshot: MarketSnapshot, request: MarketRequest) -> None:
         """Keep the last two observations of each market that is held or quoted, those that are refused too."""
+        new = {}
         for market, quote in snapshot.by_market.items():
             seen = self._seen.get(market, ())
             if not seen or seen[-1].observed_epoch < quote.observed_epoch:
-                self._seen[market] = (*seen[-1:], quote)
+                new[market] = (*seen[-1:], quote)
+        self._seen |= new  # all of an answer or, where a quote of it is none, nothing
         for market in self._seen.keys() - snapshot.by_market.keys() - request.held:
             del self._seen[market]
 
