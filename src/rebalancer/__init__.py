@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from .domain.sanity import SuspicionKind as SuspicionKind
     from .domain.sanity import screened as screened
     from .domain.sanity import suspicions as suspicions
+    from .domain.smoothed import Smoothed as Smoothed
+    from .domain.smoothed import SmoothedRate as SmoothedRate
     from .domain.snapshot import MarketSnapshot as MarketSnapshot
     from .domain.targets import TargetFilter as TargetFilter
     from .domain.tick import Alarm as Alarm
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
     from .domain.verdict import Outcome as Outcome
     from .domain.verdict import Urgency as Urgency
     from .domain.verdict import Verdict as Verdict
+    from .entry.policy import Entry as Entry
     from .entry.policy import EntryPolicy as EntryPolicy
     from .errors import BadAnswerError as BadAnswerError
     from .errors import Conflict as Conflict
@@ -114,6 +117,7 @@ if TYPE_CHECKING:
     from .rules.held_for import HeldFor as HeldFor
     from .rules.leg_imbalance import LegImbalance as LegImbalance
     from .rules.liquidation_distance import LiquidationDistance as LiquidationDistance
+    from .rules.net_carry import NetCarry as NetCarry
     from .rules.open_interest_imbalance import OpenInterestImbalance as OpenInterestImbalance
     from .rules.profit_erosion import ProfitErosion as ProfitErosion
     from .rules.settlement_due import SettlementDue as SettlementDue
@@ -139,12 +143,13 @@ _HOMES = {
     "domain.profit": ("Profit", "profit"),
     "domain.request": ("MarketRequest",),
     "domain.sanity": ("Suspicion", "SuspicionKind", "screened", "suspicions"),
+    "domain.smoothed": ("Smoothed", "SmoothedRate"),
     "domain.snapshot": ("MarketSnapshot",),
     "domain.targets": ("TargetFilter",),
     "domain.tick": ("Alarm", "AlarmKind", "AlarmLevel", "Failure", "Skipped", "TickReport"),
     "domain.venues": ("VENUES", "VenueFacts", "VenueTable"),
     "domain.verdict": ("Action", "Fact", "HeldBack", "Outcome", "Urgency", "Verdict"),
-    "entry.policy": ("EntryPolicy",),
+    "entry.policy": ("Entry", "EntryPolicy"),
     "errors": (
         "BadAnswerError",
         "Conflict",
@@ -182,6 +187,7 @@ _HOMES = {
     "rules.held_for": ("HeldFor",),
     "rules.leg_imbalance": ("LegImbalance",),
     "rules.liquidation_distance": ("LiquidationDistance",),
+    "rules.net_carry": ("NetCarry",),
     "rules.open_interest_imbalance": ("OpenInterestImbalance",),
     "rules.profit_erosion": ("ProfitErosion",),
     "rules.settlement_due": ("SettlementDue",),

@@ -93,10 +93,14 @@ class Costs(Value):
         return Move(len(legs), sum(self.leg(venue) for venue, _, _ in legs))
 
     @cached_property
+    def cheapest_opening(self) -> int:
+        """No opening costs less than this, in grid steps."""
+        return 2 * min((self._default, *self._by_venue.values()))
+
+    @cached_property
     def cheapest_switch(self) -> int:
         """No switch costs less than this, in grid steps: two legs where legs cost, four where they pay rebates."""
-        leg = min((self._default, *self._by_venue.values()))
-        return min(2 * leg, 4 * leg)
+        return min(self.cheapest_opening, 2 * self.cheapest_opening)
 
 
 def _legs(pair: Pair | None) -> frozenset[tuple[str, str, str]]:

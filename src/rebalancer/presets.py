@@ -1,7 +1,10 @@
-"""The well-known configuration, and the strategies that the project names.
+"""The strategies that the project names, and the well-known configuration.
+
+`adaptive` is the recommended one; the others are the literal strategies, which trade on noise.
 
 | preset | rules, in order of priority |
 |---|---|
+| `adaptive` | what should carry most over 168 h, by 5-day means of settled rates, after the costs of the move |
 | `combined` | flip, erosion below 0.2, better opportunity, 168 h |
 | `conservative` | flip, erosion below 0.2, better opportunity above 0.002, erosion below 0.5, 168 h |
 | `aggressive` | flip, erosion below 0.2, better opportunity above 0.0005, erosion below 0.7, 48 h |
@@ -25,6 +28,7 @@ from .rules.base import Rule, param
 from .rules.better_opportunity import BetterOpportunity
 from .rules.combined import CombinedStrategy
 from .rules.divergence_flip import DivergenceFlip
+from .rules.net_carry import NetCarry
 from .rules.profit_erosion import ProfitErosion
 from .rules.time_limit import TimeLimit
 
@@ -95,6 +99,15 @@ class RebalanceConfig(Value):
 
         two_checks = timedelta(seconds=2 * self.check_interval_seconds)
         return Freshness(max_age=two_checks, max_skew=two_checks)
+
+
+def adaptive(*, costs: Costs | None = None, max_unknown: timedelta | None = None) -> CombinedStrategy:
+    """Hold what should carry most after the costs of getting there, flat included, by smoothed settled rates.
+
+    One set of numbers for all costs, venues and years: `NetCarry` with its defaults. With `max_unknown` a position is
+    closed once a leg's rate has been unknown for that long.
+    """
+    return CombinedStrategy(NetCarry(costs=costs or Costs.flat(leg_bps=2), max_unknown=max_unknown))
 
 
 def combined(*, costs: Costs | None = None) -> CombinedStrategy:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rebalancer.history.smoothing import Decay, SmoothedRate
+from rebalancer.history.smoothing import Decay, Mean
 
 HOUR = 3600
 MILLION = 10**6
@@ -55,9 +55,9 @@ def smoothed(rows: list[Settlement], half_life: timedelta) -> int:
     return num * MILLION // den if den else 0
 
 
-def learnt(rows: list[Settlement], half_life: timedelta) -> SmoothedRate:
+def learnt(rows: list[Settlement], half_life: timedelta) -> Mean:
     """What the library makes of them."""
-    mean, at = SmoothedRate(Decay(half_life)), 1_767_225_600
+    mean, at = Mean(Decay(half_life)), 1_767_225_600
     for gap, rate, interval in rows:
         at += gap
         mean.settle(at, rate, interval)
@@ -99,7 +99,7 @@ def test_in_the_end_nothing_is_left() -> None:
 
 
 def test_before_the_first_settlement_the_mean_is_zero_and_nothing_was_seen() -> None:
-    mean = SmoothedRate(Decay(DAY))
+    mean = Mean(Decay(DAY))
     assert (mean.rate, mean.seen) == (0, 0)
 
 

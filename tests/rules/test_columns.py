@@ -32,6 +32,7 @@ from rebalancer.domain.held import FARTHEST
 from rebalancer.domain.numbers import EIGHT_HOURS, ONE, RATIO_ONE
 from rebalancer.rules.grid import GridRule
 from rebalancer.rules.guard import GridGuard
+from rebalancer.rules.net_carry import CarryExit, CarrySwitch, CarryUnknown
 from rebalancer.rules.target import TargetRule
 
 Row = tuple[int, ...]
@@ -92,6 +93,21 @@ DISTANCES = within(FARTHEST, beside(*SHARES))
 AGES = (0, 1, 259_199, 259_200, 259_201, HUNDRED_YEARS)
 
 
+def carries() -> Iterable[Row]:
+    """divergence, leaving cost, horizon: at and beside where closing gains nothing."""
+    for cost, horizon in product((-2 * MAX_LEG_COST, 0, 400_000_000, 2 * MAX_LEG_COST), (1, EIGHT_HOURS, MAX_HORIZON)):
+        for divergence in within(MAX_DIVERGENCE, beside(0, -(cost * EIGHT_HOURS) // horizon)):
+            yield divergence, cost, horizon
+
+
+def moves() -> Iterable[Row]:
+    """gain, divergence, leaving cost, horizon: at and beside 0 and what closing gains."""
+    greatest = 2 * MAX_DIVERGENCE * MAX_HORIZON + 4 * MAX_LEG_COST * EIGHT_HOURS
+    for divergence, cost, horizon in carries():
+        for gain in within(greatest, beside(0, -divergence * horizon - cost * EIGHT_HOURS)):
+            yield gain, divergence, cost, horizon
+
+
 class Sample(NamedTuple):
     """A stated function, what is it of, and rows of arguments at and beside its boundaries."""
 
@@ -118,6 +134,10 @@ SAMPLES = [
     a_sample(DivergenceFlip, "fires", product(within(MAX_DIVERGENCE, beside(0, -ONE, ONE)), (-ONE, -1, 0, 1, ONE))),
     a_sample(BetterOpportunity, "gain", gains()),
     a_sample(BetterOpportunity, "fires", improvements()),
+    a_sample(CarrySwitch, "gain", gains()),
+    a_sample(CarrySwitch, "fires", moves()),
+    a_sample(CarryExit, "fires", carries()),
+    a_sample(CarryUnknown, "fires", product((0, 1), AGES, (1, 259_200, HUNDRED_YEARS))),
     a_sample(TimeLimit, "fires", product(AGES, (1, 259_200, HUNDRED_YEARS))),
     a_sample(FundingSchedule, "applies", product(TIMES, (0, 1), WINDOWS)),
     a_sample(FundingSchedule, "fires", product(TIMES, WINDOWS)),

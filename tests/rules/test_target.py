@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rebalancer import BetterOpportunity, Costs, RuleContext, TargetFilter
-from rebalancer.domain.book import Candidate, rank
 from rebalancer.domain.names import Pair
 from rebalancer.domain.numbers import BPS
+from rebalancer.domain.ranking import Candidate, rank
 from rebalancer.rules.asking import ask
 from rebalancer.rules.target import Best, Pricing, TargetRule, best_target
 from rebalancer.testing import a_position, a_snapshot

@@ -92,6 +92,7 @@ def test_there_are_no_other_values() -> None:
         "quantity_difference",
         "liquidation_distance",
         "both_distances",
+        "leaving_cost",
     ]
 
 
@@ -114,7 +115,7 @@ def gap(field: str, venue: str, why: str = "its quote does not say") -> Missing:
 def gaps(name: str, snapshot: MarketSnapshot) -> tuple[Missing, ...]:
     found = VALUES[name].gaps
     assert found is not None
-    return found(snapshot, a_position().pair)
+    return found(snapshot, a_position().pair, None)
 
 
 @pytest.mark.parametrize("name", [name for name, source in VALUES.items() if source.nullable])

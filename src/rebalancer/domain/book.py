@@ -6,37 +6,19 @@ A `Book` is made once per snapshot and fills itself as it is asked; every number
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from heapq import heappop, heappush
-from itertools import permutations
-from operator import itemgetter
 
-from .funding import RateKind, divergence
+from .funding import divergence
 from .market import Freshness, Quote
 from .missing import OPPORTUNITIES, RATE, SCHEDULE, Missing
 from .names import Market, Pair
 from .opportunity import Opportunity
+from .ranking import Candidate, Ranking, Seen, rank, skewed
+from .smoothed import Smoothed, SmoothedRate
+from .smoothed_book import SmoothedBook
 from .times import epoch_seconds, seconds
 
 NEVER = 1 << 40
 """Seconds until the next settlement of a leg that accrues continuously, and so never settles."""
-
-
-Candidate = tuple[int, Pair]
-"""A pair that could be held, behind its divergence per 8 h in grid steps."""
-
-
-_Seen = tuple[int, str, Quote | None]
-"""A rate per 8 h in grid steps, on which venue, and the quote that says so."""
-
-
-def rank(candidate: Candidate) -> tuple[int, Pair]:
-    """The sort key of candidates: the largest divergence first, ties by (symbol, long, short)."""
-    divergence, pair = candidate
-    return -divergence, pair
-
-
-_new = tuple.__new__
-"""Makes a named tuple of what are known to be its fields at half the cost: a replay makes millions of pairs."""
 
 
 class Leg:
@@ -148,13 +130,6 @@ class PairReading:
         return self.short.open_interest
 
 
-def skewed(long: Quote | None, short: Quote | None, max_skew: int) -> bool:
-    """Whether two live legs were seen too far apart in time to be compared; a settled leg is comparable with any."""
-    if long is None or short is None or long.kind is RateKind.SETTLED or short.kind is RateKind.SETTLED:
-        return False
-    return abs(long.observed_epoch - short.observed_epoch) > max_skew
-
-
 def _divergence(long: Leg, short: Leg, *, skewed: bool) -> int | None:
     if long.rate is None or short.rate is None or skewed:
         return None
@@ -180,11 +155,6 @@ def _net_payment(long: Leg, short: Leg, long_in: int | None, short_in: int | Non
     return received - paid
 
 
-def _step(long: _Seen, short: _Seen, at: int, by: int) -> tuple[int, str, str, int, int]:
-    """A candidate as `rank` sorts it, and the places of its legs."""
-    return -divergence(long[0], short[0]), long[1], short[1], at, by
-
-
 class Book(dict[Pair, PairReading]):
     """`book[pair]` is the pair's reading, made when first asked for."""
 
@@ -196,6 +166,7 @@ class Book(dict[Pair, PairReading]):
         freshness: Freshness,
         missing: Iterable[Missing] = (),
         opportunities: Iterable[Opportunity] = (),
+        smoothed: Iterable[SmoothedRate] = (),
     ) -> None:
         super().__init__()
         self.now = now
@@ -204,12 +175,14 @@ class Book(dict[Pair, PairReading]):
         self._max_skew = seconds(freshness.max_skew)
         self._missing = tuple(missing)
         self._listed = tuple(opportunities)
+        self._means = tuple(smoothed)
+        self._smoothed: dict[Smoothed, SmoothedBook] = {}
         self._legs: dict[Market, Leg] = {}
         self._symbols: dict[str, list[Market]] = {}
         for market in quotes:
             self._symbols.setdefault(market.symbol, []).append(market)
         self._ranked: dict[str | None, tuple[Candidate, ...]] = {}
-        self._ordered: dict[str, tuple[list[_Seen], list[_Seen]]] = {}
+        self._rates = Ranking(self._symbols, self._known, max_skew=self._max_skew)
 
     def __missing__(self, pair: Pair) -> PairReading:
         reading = self[pair] = PairReading(self.leg(pair.long), self.leg(pair.short), max_skew=self._max_skew)
@@ -230,11 +203,11 @@ class Book(dict[Pair, PairReading]):
         """
         ranked = self._ranked.get(symbol)
         if ranked is None:
-            quoted = list(self._quoted(symbol))
             if self._listed:
+                quoted = list(self._rates.pairs(symbol))
                 candidates = sorted((*quoted, *self._unquoted(symbol, {pair for _, pair in quoted})), key=rank)
             else:
-                candidates = sorted(quoted, key=itemgetter(0), reverse=True)  # ties stay in the order of `_quoted`
+                candidates = self._rates.ranked(symbol)
             ranked = self._ranked[symbol] = tuple(candidates)
         return ranked
 
@@ -243,51 +216,28 @@ class Book(dict[Pair, PairReading]):
         if symbol is None or self._listed:
             ranked = self.ranked(symbol)
             return ranked[0][0] if ranked else None
-        longs, shorts = self._in_order(symbol)
-        return divergence(longs[0][0], shorts[0][0]) if longs else None
+        return self._rates.widest(symbol)
 
     def best_first(self, symbol: str | None) -> Iterable[Candidate]:
         """The same as `ranked`, for who looks at the first few only: each candidate is made when it is asked for."""
-        return self.ranked(symbol) if symbol is None or self._listed else self._from_the_top(symbol)
+        return self.ranked(symbol) if symbol is None or self._listed else self._rates.best_first(symbol)
 
-    def _from_the_top(self, name: str) -> Iterator[Candidate]:
-        """The candidates that follow from the quotes of a symbol, in the order of `rank`.
+    def smoothed(self, signal: Smoothed) -> SmoothedBook:
+        """The markets and pairs by their smoothed rates."""
+        book = self._smoothed.get(signal)
+        if book is None:
+            book = self._smoothed[signal] = SmoothedBook(
+                signal, self._means, now=self.now, freshness=self._freshness, quoted=self._is_quoted
+            )
+        return book
 
-        In both orders every step down makes a candidate that ranks later: of those that were not looked at yet, the
-        first one is always among the next steps.
-        """
-        longs, shorts = self._in_order(name)
-        steps = [_step(longs[0], shorts[0], 0, 0)] if longs else []
-        while steps:
-            before, long, short, at, by = heappop(steps)
-            if long != short and not skewed(longs[at][2], shorts[by][2], self._max_skew):
-                yield -before, _new(Pair, (name, long, short))
-            if by + 1 < len(shorts):
-                heappush(steps, _step(longs[at], shorts[by + 1], at, by + 1))
-            if by == 0 and at + 1 < len(longs):
-                heappush(steps, _step(longs[at + 1], shorts[0], at + 1, 0))
+    def _is_quoted(self, market: Market) -> bool:
+        return self.leg(market).rate is not None
 
-    def _in_order(self, name: str) -> tuple[list[_Seen], list[_Seen]]:
-        """The known rates of a symbol, ties by venue: the lowest first, to be long, and the highest, to be short."""
-        ordered = self._ordered.get(name)
-        if ordered is None:
-            known = self._known(name)  # in order of their venues, which sorting keeps
-            longs, shorts = sorted(known, key=itemgetter(0)), sorted(known, key=itemgetter(0), reverse=True)
-            ordered = self._ordered[name] = longs, shorts
-        return ordered
-
-    def _known(self, name: str) -> list[_Seen]:
+    def _known(self, name: str) -> list[Seen]:
         """The legs of a symbol whose rates are known, in order of their venues."""
         legs = [self.leg(market) for market in sorted(self._symbols.get(name, ()))]
         return [(leg.rate, leg.market.venue, leg.quote) for leg in legs if leg.rate is not None]
-
-    def _quoted(self, symbol: str | None) -> Iterator[Candidate]:
-        """The candidates that follow from the quotes, in order of (symbol, long, short)."""
-        for name in sorted(self._symbols) if symbol is None else (symbol,):
-            known = self._known(name)
-            for (long_rate, long, long_quote), (short_rate, short, short_quote) in permutations(known, 2):
-                if not skewed(long_quote, short_quote, self._max_skew):
-                    yield divergence(long_rate, short_rate), _new(Pair, (name, long, short))
 
     def _unquoted(self, symbol: str | None, known: set[Pair]) -> Iterator[Candidate]:
         """The candidates that a service listed and the quotes do not know."""

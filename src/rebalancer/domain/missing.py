@@ -13,6 +13,7 @@ MARK_PRICE = "mark price"
 LEG = "leg state"
 LIQUIDATION_PRICE = "liquidation price"
 OPPORTUNITIES = "opportunities"
+SMOOTHED_RATE = "smoothed rate"
 """What may be missing of a market: the `field` of a `Missing`."""
 
 

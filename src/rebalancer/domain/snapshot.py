@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -21,7 +21,10 @@ from .model import Value
 from .names import Market
 from .opportunity import Opportunity
 from .position import Position
+from .smoothed import SmoothedRate
 from .times import Instant, epoch_seconds, from_epoch
+
+_Item = TypeVar("_Item", bound=Hashable)
 
 
 class MarketSnapshot(Value):
@@ -29,8 +32,9 @@ class MarketSnapshot(Value):
 
     `quotes` has at most one quote a market; `missing` says what could not be had and why. `opportunities` are pairs
     that a service listed beside those that follow from the quotes. `observations` are past quotes, for rules with
-    memory. `legs` are what we hold, as the venues say: at most one reading a market. `freshness` says how old is too
-    old. Raises InputError for two quotes, or two leg readings, of one market.
+    memory; `smoothed` are the markets' smoothed rates, at most one a market and signal. `legs` are what we hold, as the
+    venues say: at most one reading a market. `freshness` says how old is too old. Raises InputError for two quotes, leg
+    readings or smoothed rates of one market.
     """
 
     as_of: Instant
@@ -39,6 +43,7 @@ class MarketSnapshot(Value):
     opportunities: tuple[Opportunity, ...] = ()
     observations: tuple[Quote, ...] = ()
     legs: tuple[LegReading, ...] = ()
+    smoothed: tuple[SmoothedRate, ...] = ()
     freshness: Freshness = Field(default_factory=Freshness)
 
     @model_validator(mode="after")
@@ -47,14 +52,17 @@ class MarketSnapshot(Value):
             raise InputError(f"two quotes of {_repeated(quote.market for quote in self.quotes)}")
         if self.legs and len(self.leg_states) != len(self.legs):
             raise InputError(f"two leg readings of {_repeated(leg.market for leg in self.legs)}")
+        if len({(mean.market, mean.signal) for mean in self.smoothed}) != len(self.smoothed):
+            raise InputError(f"two smoothed rates of {_repeated((one.market, one.signal) for one in self.smoothed)[0]}")
         return self
 
     @model_serializer(mode="wrap")
-    def _without_legs(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """As ever where no leg was read: the same bytes as before there were legs."""
+    def _what_is_there(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As ever where no leg was read and nothing smoothed: the same bytes as before there were such fields."""
         fields: dict[str, Any] = written(self)
-        if not self.legs:
-            fields.pop("legs", None)
+        for name in ("legs", "smoothed"):
+            if not getattr(self, name):
+                fields.pop(name, None)
         return fields
 
     @classmethod
@@ -95,6 +103,7 @@ class MarketSnapshot(Value):
             freshness=self.freshness,
             missing=self.missing,
             opportunities=self.opportunities,
+            smoothed=self.smoothed,
         )
 
     @cached_property
@@ -125,7 +134,7 @@ class MarketSnapshot(Value):
         return type(self)(as_of=from_epoch(instant), quotes=tuple(quotes), freshness=self.freshness)
 
 
-def _repeated(markets: Iterable[Market]) -> Market:
-    """The first market that occurs twice."""
-    counted = Counter(markets)
-    return next(market for market, times in counted.items() if times > 1)
+def _repeated(items: Iterable[_Item]) -> _Item:
+    """The first one that occurs twice."""
+    counted = Counter(items)
+    return next(item for item, times in counted.items() if times > 1)

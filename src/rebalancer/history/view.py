@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
+from ..domain.funding import RateKind
 from ..domain.market import Freshness, Quote
 from ..domain.names import Market
+from ..domain.smoothed import Smoothed
 from ..domain.snapshot import MarketSnapshot
 from ..domain.times import SECOND, from_epoch
+from .smoothing import Means
 from .table import FundingHistory, Row, Series
 
 MAX_INTERVALS = 2
@@ -24,14 +27,16 @@ FRESHNESS = Freshness(
 class HistoryView:
     """What a history had said by an instant that only moves on: `advance` to it, then take the `snapshot`.
 
-    `observations` is how many past instants at which a pair could be evaluated the snapshots carry, for every pair.
+    `observations` is how many past instants at which a pair could be evaluated the snapshots carry, for every pair;
+    `smoothed` are the smoothed rates that they carry, of every market.
     """
 
-    def __init__(self, history: FundingHistory, *, observations: int = 0) -> None:
+    def __init__(self, history: FundingHistory, *, observations: int = 0, smoothed: Iterable[Smoothed] = ()) -> None:
         self._rows = history.rows()
         self._place = 0
         self._latest: dict[Market, tuple[Quote, int]] = {}
         self._past = Past(observations)
+        self._means = Means(smoothed)
         self.observations = observations
 
     @property
@@ -48,6 +53,8 @@ class HistoryView:
             self._latest[series.market] = quote, row.at + MAX_INTERVALS * row.interval
             if self.observations:
                 self._past.see(quote, self._latest)
+            if series.kind is RateKind.SETTLED:
+                self._means.settle(series.market, row.at, row.per_8h, row.interval)
             self._place += 1
         return tuple(rows[came : self._place])
 
@@ -57,6 +64,7 @@ class HistoryView:
             as_of=from_epoch(at),
             quotes=tuple(quote for quote, _ in self._latest.values()),
             observations=self._past.quotes(),
+            smoothed=self._means.rates(),
             freshness=FRESHNESS,
         )
 

@@ -20,7 +20,7 @@ from ..domain.verdict import Action, Verdict
 from ..rules.base import Rule
 from ..rules.combined import CombinedStrategy
 from ..rules.context import RuleContext
-from ..rules.grid import is_stated
+from ..rules.grid import is_built_in
 
 _LOOK = 0.02
 """Seconds between two looks at a thread that decides."""
@@ -72,7 +72,7 @@ class Bench:
     def __init__(self, strategy: Rule, *, deadline: timedelta) -> None:
         rules = strategy.rules if isinstance(strategy, CombinedStrategy) else (strategy,)
         self._deadline = deadline / SECOND
-        self._rules = [rule if is_stated(rule) else Watched(rule) for rule in rules]
+        self._rules = [rule if is_built_in(rule) else Watched(rule) for rule in rules]
         self._watched = [rule for rule in self._rules if isinstance(rule, Watched)]
         self._strategy = CombinedStrategy(*self._rules)
 

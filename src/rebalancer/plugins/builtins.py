@@ -13,6 +13,7 @@ from ..rules.funding_schedule import FundingSchedule
 from ..rules.held_for import HeldFor
 from ..rules.leg_imbalance import LegImbalance
 from ..rules.liquidation_distance import LiquidationDistance
+from ..rules.net_carry import NetCarry
 from ..rules.open_interest_imbalance import OpenInterestImbalance
 from ..rules.profit_erosion import ProfitErosion
 from ..rules.settlement_due import SettlementDue
@@ -34,6 +35,7 @@ def rebalancer_register_rules(register: Register[Rule | Guard]) -> None:
     register("divergence_flip", DivergenceFlip)
     register("better_opportunity", BetterOpportunity)
     register("time_limit", TimeLimit)
+    register("net_carry", NetCarry)
     register("funding_schedule", FundingSchedule)
     register("open_interest_imbalance", OpenInterestImbalance)
     register("liquidation_distance", LiquidationDistance)
@@ -69,6 +71,7 @@ def rebalancer_register_stores(register: Register[PositionStore]) -> None:
 @hookimpl
 def rebalancer_register_presets(register: Register[Rule]) -> None:
     """The named strategies."""
+    register("adaptive", presets.adaptive)
     register("combined", presets.combined)
     register("conservative", presets.conservative)
     register("aggressive", presets.aggressive)

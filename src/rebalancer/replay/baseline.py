@@ -10,7 +10,7 @@ from ..domain.funding import divergence
 from ..domain.names import Pair
 from ..domain.numbers import BPS
 from ..domain.times import seconds
-from ..history.smoothing import Decay, SmoothedRate
+from ..history.smoothing import Decay, Mean
 from ..history.table import Row, Series
 from ..history.view import MAX_INTERVALS
 from .feed import Tick
@@ -29,7 +29,7 @@ class HoldThrough:
     def __init__(self, costs: Costs) -> None:
         self._costs = costs
         self._decay = Decay(HALF_LIFE)
-        self._means: dict[str, dict[str, SmoothedRate]] = {}
+        self._means: dict[str, dict[str, Mean]] = {}
         self._fresh_until: dict[str, dict[str, int]] = {}
         self.held: dict[str, Pair] = {}
         """The pair that each symbol holds."""
@@ -53,7 +53,7 @@ class HoldThrough:
     def _learn(self, series: Series, row: Row) -> None:
         venue, symbol = series.market
         means = self._means.setdefault(symbol, {})
-        means.setdefault(venue, SmoothedRate(self._decay)).settle(row.at, row.per_8h, row.interval)
+        means.setdefault(venue, Mean(self._decay)).settle(row.at, row.per_8h, row.interval)
         self._fresh_until.setdefault(symbol, {})[venue] = row.at + MAX_INTERVALS * row.interval
 
     def _best(self, symbol: str, at: int) -> Pair | None:

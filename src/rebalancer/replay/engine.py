@@ -12,11 +12,11 @@ from ..costs import Costs
 from ..domain.targets import TargetFilter
 from ..domain.times import seconds
 from ..domain.verdict import Action
-from ..entry.policy import EntryPolicy
+from ..entry.policy import Entry, EntryPolicy
 from ..errors import InputError
 from ..history.table import FundingHistory
 from ..rules.combined import CombinedStrategy
-from ..rules.grid import is_stated
+from ..rules.grid import is_built_in
 from .account import END_OF_HISTORY, Ledger
 from .baseline import HoldThrough
 from .board import Board
@@ -36,7 +36,7 @@ def replay(
     strategy: CombinedStrategy,
     history: FundingHistory,
     *,
-    entry: EntryPolicy | None = None,
+    entry: Entry | None = None,
     costs: Costs | None = None,
     every: timedelta = HOUR,
     log: Callable[[Trade], None] | None = None,
@@ -68,7 +68,7 @@ def replay(
     read = history.decisive()
     costs = costs or Costs.flat(leg_bps=2)
     entry = entry or EntryPolicy.matching(strategy)
-    feed = Feed(read, every=seconds(every), observations=strategy.needs.observations)
+    feed = Feed(read, every=seconds(every), needs=strategy.needs | entry.needs)
     if len(feed) > MAX_TICKS:
         raise InputError(f"more than {MAX_TICKS:,} ticks: is a time of the history wrong, or `every` too short?")
     ledger = Ledger(read, costs, log or _nowhere)
@@ -106,7 +106,7 @@ def _through_columns(
 
 def _tick_by_tick(
     strategy: CombinedStrategy,
-    entry: EntryPolicy,
+    entry: Entry,
     ledger: Ledger,
     feed: Feed,
     *,
@@ -116,7 +116,7 @@ def _tick_by_tick(
     """Fill the ledger by live deciding at each tick; what holding through earned."""
     baseline = HoldThrough(ledger.costs) if ledger.history.settled else None
     needs = strategy.needs
-    roams = needs.all_symbols or not all(map(is_stated, strategy.rules))  # a rule of a plugin may name any symbol
+    roams = needs.all_symbols or not all(map(is_built_in, strategy.rules))  # a rule of a plugin may name any symbol
     for number, tick in enumerate(feed, start=1):
         if baseline is not None:
             ledger.settle(tick)
@@ -130,9 +130,7 @@ def _tick_by_tick(
     return baseline
 
 
-def _trade(
-    strategy: CombinedStrategy, entry: EntryPolicy, ledger: Ledger, tick: Tick, *, roams: bool, holds: bool
-) -> None:
+def _trade(strategy: CombinedStrategy, entry: Entry, ledger: Ledger, tick: Tick, *, roams: bool, holds: bool) -> None:
     """Decide what is open, then offer what was flat before."""
     before = dict(sorted(ledger.slots.items()))
     flat = [symbol for symbol in ledger.accounts if symbol not in before]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..domain.needs import Needs
 from ..domain.snapshot import MarketSnapshot
 from ..history.table import FundingHistory, Row, Series
 from ..history.view import HistoryView
@@ -22,13 +23,13 @@ class Tick:
 class Feed:
     """The ticks of a history, `every` seconds on the clock, from its first row to its last.
 
-    `observations` is how many past instants at which a pair could be evaluated the snapshots carry, for every pair.
+    The snapshots carry what `needs` says of the past: observations, for every pair, and smoothed rates.
     """
 
-    def __init__(self, history: FundingHistory, *, every: int, observations: int = 0) -> None:
+    def __init__(self, history: FundingHistory, *, every: int, needs: Needs) -> None:
         self._history = history
         self.every = every
-        self._observations = observations
+        self._needs = needs
         self.first = -(-history.start // every) * every
         self.last = -(-history.end // every) * every
 
@@ -36,7 +37,7 @@ class Feed:
         return (self.last - self.first) // self.every + 1
 
     def __iter__(self) -> Iterator[Tick]:
-        view = HistoryView(self._history, observations=self._observations)
+        view = HistoryView(self._history, observations=self._needs.observations, smoothed=self._needs.smoothed)
         for at in range(self.first, self.last + 1, self.every):
             rows = view.advance(at)
             yield Tick(at, rows, view.snapshot(at))

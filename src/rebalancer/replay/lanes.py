@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from ..costs import Costs
 from ..domain.names import as_line
 from ..domain.numbers import FRACTION_PLACES, to_grid
-from ..entry.policy import EntryPolicy
+from ..entry.policy import Entry, EntryPolicy
 from ..errors import InputError, MissingExtraError
 from ..rules.combined import CombinedStrategy
 from . import kernel, windows
@@ -39,7 +39,7 @@ class Lane(NamedTuple):
     costs: Costs
 
 
-def lane(strategy: CombinedStrategy, entry: EntryPolicy, costs: Costs) -> Lane:
+def lane(strategy: CombinedStrategy, entry: Entry, costs: Costs) -> Lane:
     """A setting as lanes. Raises NoColumnsError, which says why, if it does not vectorise."""
     try:
         numpy()

@@ -15,7 +15,7 @@ from ..costs import Costs
 from ..domain.names import Market, as_line
 from ..domain.verdict import Urgency
 from ..errors import RebalancerError
-from ..rules.algebra import AllOf, AnyOf, Not, Qualified, Unless
+from ..rules.algebra import AllOf, AnyOf, Not, Qualified, Unless, proposer
 from ..rules.base import Rule
 from ..rules.combined import CombinedStrategy
 from ..rules.grid import Function, GridRule, Stated, is_stated, names, parameter
@@ -223,24 +223,17 @@ class _Writer:
         return self._asked
 
 
-def _proposer(rule: Rule) -> Rule:
-    """The rule whose action and reason a qualified rule has."""
-    while type(rule) is Qualified:
-        rule = rule.rule
-    return rule
-
-
 def _proposes(rule: Rule) -> bool:
     """Whether it is a switch that the rule proposes."""
-    return isinstance(_proposer(rule), TargetRule)
+    return isinstance(proposer(rule), TargetRule)
 
 
 def _reason(rule: Rule) -> str:
-    return str(getattr(_proposer(rule), "reason", ""))
+    return str(getattr(proposer(rule), "reason", ""))
 
 
 def _urgency(rule: Rule) -> Urgency:
-    return getattr(_proposer(rule), "urgency", Urgency.NORMAL)
+    return getattr(proposer(rule), "urgency", Urgency.NORMAL)
 
 
 def _what(asked: object) -> str:

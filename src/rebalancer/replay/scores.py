@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..costs import Costs
 from ..domain.names import Pair
 from ..domain.times import epoch_seconds, read_instant, seconds
-from ..entry.policy import EntryPolicy
+from ..entry.policy import Entry, EntryPolicy
 from ..errors import HistoryError, InputError
 from ..history.table import FundingHistory, Series
 from ..rules.combined import CombinedStrategy
@@ -40,12 +40,10 @@ class Setting:
     """
 
     strategy: CombinedStrategy
-    entry: EntryPolicy
+    entry: Entry
     costs: Costs
 
-    def __init__(
-        self, strategy: CombinedStrategy, *, entry: EntryPolicy | None = None, costs: Costs | None = None
-    ) -> None:
+    def __init__(self, strategy: CombinedStrategy, *, entry: Entry | None = None, costs: Costs | None = None) -> None:
         if not isinstance(strategy, CombinedStrategy):
             raise InputError(f"a {type(strategy).__name__} is not a strategy: wrap rules as CombinedStrategy(rule)")
         object.__setattr__(self, "strategy", strategy)
@@ -56,7 +54,7 @@ class Setting:
         return _setting, (self.strategy, self.entry, self.costs)
 
 
-def _setting(strategy: CombinedStrategy, entry: EntryPolicy, costs: Costs) -> Setting:
+def _setting(strategy: CombinedStrategy, entry: Entry, costs: Costs) -> Setting:
     return Setting(strategy, entry=entry, costs=costs)
 
 

@@ -155,6 +155,13 @@ class Qualified(Composable):
         return f"{self.rule!r} & {self.qualifier!r}"
 
 
+def proposer(rule: Rule) -> Rule:
+    """The rule whose action and reason a qualified rule has."""
+    while type(rule) is Qualified:
+        rule = rule.rule
+    return rule
+
+
 _HELD_OUTCOMES = {Reply.NO: Outcome.QUIET, Reply.UNKNOWN: Outcome.NOT_EVALUATED, Reply.FAILED: Outcome.FAILED}
 
 

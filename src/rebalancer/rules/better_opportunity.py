@@ -20,6 +20,7 @@ from ..domain.numbers import (
     fraction,
     to_grid,
 )
+from ..domain.smoothed import Smoothed
 from ..domain.times import Duration, seconds
 from ..domain.verdict import Fact
 from ..errors import InputError
@@ -36,7 +37,7 @@ class BetterOpportunity(TargetRule):
     gain = (its divergence - ours) x horizon / 8 h - cost, as a fraction of notional; exactly `min_improvement` holds.
     The cost of a switch is `cost_bps` (8 bp unless given), or with `costs` the legs that it trades: two for a rotation,
     else four. Giving both is an error. What the held pair cost to open is sunk. `scope="any"` considers other symbols
-    too. Without a candidate the rule is quiet.
+    too. With a `signal` both divergences are those of smoothed rates. Without a candidate the rule is quiet.
     """
 
     costs: Costs | None = None
@@ -44,6 +45,7 @@ class BetterOpportunity(TargetRule):
     min_improvement: Fraction = param("0.001")
     horizon: Duration = param(timedelta(hours=24))
     scope: Literal["symbol", "any"] = "symbol"
+    signal: Smoothed | None = None
 
     claims: ClassVar[Claims] = Claims(
         fired="another pair gains more than a switch must gain",

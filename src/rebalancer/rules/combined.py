@@ -14,7 +14,7 @@ from ..domain.targets import TargetFilter
 from ..domain.verdict import Action, Outcome, Verdict
 from ..errors import InputError
 from .base import Composable, Rule, is_rule
-from .grid import UNKNOWN, is_stated
+from .grid import UNKNOWN, is_stated, parts
 from .target import TargetRule
 
 if TYPE_CHECKING:
@@ -62,9 +62,7 @@ class CombinedStrategy(Composable):
         """
         asked, heads = self._engine or self._start()
         place, said = asked(position, snapshot, targets)
-        head = heads[place]
-        if head is None:
-            head = _head(said, place)
+        head = heads[place] or _head(said)
         return deferred(head, (_record, self.rules, said or _NOTHING, head, position, snapshot, targets))
 
     def should_rebalance(
@@ -75,7 +73,7 @@ class CombinedStrategy(Composable):
         place, said = asked(position, snapshot, targets)
         if place < 0:
             return False, None
-        head = heads[place] or _head(said, place)
+        head = heads[place] or _head(said)
         return True, head.reason
 
     def decide_all(
@@ -113,10 +111,11 @@ class CombinedStrategy(Composable):
         return [filters[None if everywhere else position.symbol] for position in positions]
 
     def _start(self) -> tuple[Asked, tuple[Head | None, ...]]:
-        """Compile the rules on first use; the head of -1, no rule fired, is the last."""
+        """Compile the rules on first use, part by part; the head of -1, none fired, is the last."""
         from .compiled import compiled  # only deciding needs it
 
-        self._engine = compiled(self.rules), (*map(_fixed_head, self.rules), HOLD)
+        every = (part for rule in self.rules for part in parts(rule))
+        self._engine = compiled(self.rules), (*map(_fixed_head, every), HOLD)
         return self._engine
 
     @property
@@ -188,8 +187,9 @@ def _fixed_head(rule: Rule) -> Head | None:
     return Head(Action.SWITCH if isinstance(rule, TargetRule) else Action.CLOSE, rule.reason, rule.urgency)
 
 
-def _head(said: Any, place: int) -> Head:
-    verdict = said[place]
+def _head(said: Any) -> Head:
+    """What the rule decides that was asked last, and so fired."""
+    verdict = said[next(reversed(said))]
     return Head(verdict.action, verdict.reason, verdict.urgency)
 
 

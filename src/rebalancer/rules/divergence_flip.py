@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from ..domain.names import ReasonCode
 from ..domain.numbers import Fraction, fraction
+from ..domain.smoothed import Smoothed
 from ..domain.verdict import Fact, Urgency
 from .base import param
 from .grid import Claims, GridRule
@@ -15,10 +16,12 @@ from .grid import Claims, GridRule
 class DivergenceFlip(GridRule):
     """Close, critically, when the divergence is below `margin` (a fraction per 8 h, 0 by default).
 
-    A divergence of exactly `margin` holds. Reads the two rates; unknown rates are not evaluated.
+    A divergence of exactly `margin` holds. Reads the two rates, or with a `signal` the smoothed ones; unknown ones are
+    not evaluated.
     """
 
     margin: Fraction = param("0")
+    signal: Smoothed | None = None
     reason: ReasonCode = "DIVERGENCE_FLIPPED"
     urgency: Urgency = Urgency.CRITICAL
 

@@ -14,12 +14,14 @@ from functools import cache
 from inspect import unwrap
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeGuard
 
+from ..costs import Costs
 from ..domain.needs import Needs
 from ..domain.numbers import Grid, to_grid
+from ..domain.smoothed import Smoothed
 from ..domain.times import seconds
-from ..domain.verdict import Fact, Verdict
+from ..domain.verdict import Fact, Outcome, Verdict
 from .base import BaseRule, Rule
-from .values import VALUES
+from .values import LEAVING_COST, READABLE, SMOOTHED, VALUES, Source
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -34,17 +36,28 @@ UNKNOWN = "a value that it reads is unknown"
 
 class Stated(NamedTuple):
     """The functions that a rule states: when it `fires`, when it `applies` (None: always), its `gain` if it has a
-    target. For a guard, `fires` is when it holds.
+    target. For a guard, `fires` is when it holds. With a `signal`, the divergences that they name are the smoothed
+    ones; `costs` are those by which they name what leaving costs.
     """
 
     fires: Function
     applies: Function | None = None
     gain: Function | None = None
+    signal: Smoothed | None = None
+    costs: Costs | None = None
 
     @property
     def reads(self) -> tuple[str, ...]:
         """The names of the values that the functions read of position and markets, in order of use."""
         return _reads(self)
+
+    def source(self, name: str) -> Source:
+        """How the value of that name is read."""
+        return SMOOTHED[name] if self.signal is not None and name in SMOOTHED else VALUES[name]
+
+    def by(self, name: str) -> Smoothed | Costs | None:
+        """What of the rule's own the value of that name depends on."""
+        return self.costs if name == LEAVING_COST else self.signal if name in SMOOTHED else None
 
     def needs(self) -> Needs:
         """What must be fetched for these values."""
@@ -55,12 +68,14 @@ class Stated(NamedTuple):
 def _reads(stated: Stated) -> tuple[str, ...]:
     functions = (stated.applies, stated.gain, stated.fires)
     every = (name for function in functions if function is not None for name in names(function))
-    return tuple(dict.fromkeys(name for name in every if name in VALUES))
+    return tuple(dict.fromkeys(name for name in every if name in READABLE))
 
 
 @cache
 def _needs(stated: Stated) -> Needs:
-    return Needs(**{"rates": False, **{need: True for name in _reads(stated) for need in VALUES[name].needs}})
+    needed = {need for name in _reads(stated) for need in stated.source(name).needs}
+    smoothed = () if stated.signal is None else (stated.signal,)
+    return Needs(rates="rates" in needed, smoothed=smoothed, **dict.fromkeys(needed - {"rates"}, True))
 
 
 def names(function: Function) -> tuple[str, ...]:
@@ -91,7 +106,7 @@ class Bound:
         self.ctx = ctx
         self.values: dict[str, int] = {}
         for name in stated.reads:
-            value = VALUES[name].read(ctx.position, ctx.snapshot)
+            value = stated.source(name).read(ctx.position, ctx.snapshot, stated.signal, stated.costs)
             if value is not None:
                 self.values[name] = value
 
@@ -99,7 +114,7 @@ class Bound:
         """*Not evaluated*, if something that is read is unknown or the rule does not apply; else None."""
         applies = self.stated.applies
         if applies is not None:
-            read = tuple(name for name in names(applies) if name in VALUES)
+            read = tuple(name for name in names(applies) if name in READABLE)
             if not self.values.keys() >= set(read):
                 return Verdict.not_evaluated(UNKNOWN, missing=self.gaps(read))
             if not self.call(applies):
@@ -111,8 +126,9 @@ class Bound:
 
     def gaps(self, read: Iterable[str]) -> tuple[Missing, ...]:
         """Why the values named are unknown, wholly or in part."""
-        snapshot, pair = self.ctx.snapshot, self.ctx.position.pair
-        found = (gap for name in read if (gaps := VALUES[name].gaps) is not None for gap in gaps(snapshot, pair))
+        ctx, stated = self.ctx, self.stated
+        known = ctx.snapshot, ctx.position.pair, stated.signal
+        found = (gap for name in read if (gaps := stated.source(name).gaps) is not None for gap in gaps(*known))
         return tuple(dict.fromkeys(found))
 
     def call(self, function: Function, **more: int) -> Any:
@@ -136,9 +152,14 @@ class GridRule(BaseRule):
     applies: ClassVar[Function | None] = None
     claims: ClassVar[Claims]
 
+    @property
+    def smoothed(self) -> Smoothed | None:
+        """The signal that its divergences are read of; None: the last rates."""
+        return getattr(self, "signal", None)
+
     def stated(self) -> Stated:
         """The functions that hold for this rule's parameters."""
-        return Stated(fires=self.fires, applies=self.applies)
+        return Stated(fires=self.fires, applies=self.applies, signal=self.smoothed)
 
     @property
     def needs(self) -> Needs:
@@ -148,6 +169,12 @@ class GridRule(BaseRule):
     def facts(self, values: Mapping[str, int]) -> tuple[Fact, ...]:
         """The numbers behind the verdict, each against its limit."""
         raise NotImplementedError
+
+    def all_facts(self, values: Mapping[str, int]) -> tuple[Fact, ...]:
+        """The rule's facts, and of smoothed rates their half-life."""
+        signal = self.smoothed
+        more = () if signal is None else (Fact("half_life_seconds", seconds(signal.half_life)),)
+        return (*self.facts(values), *more)
 
     def evaluate(self, ctx: RuleContext) -> Verdict:
         """The verdict of the stated functions, with its facts."""
@@ -159,12 +186,52 @@ class GridRule(BaseRule):
 
     def verdict(self, bound: Bound) -> Verdict:
         """The verdict once everything that is read is known: by default, close if it fires."""
-        facts = self.facts(bound.values)
+        facts = self.all_facts(bound.values)
         if bound.call(bound.stated.fires):
             return Verdict.close(self.claims.fired, *facts, urgency=self.urgency)
         return Verdict.quiet(self.claims.quiet, *facts)
 
 
+class ComposedRule(BaseRule):
+    """A built-in rule that is made of others, of which the first that fires decides, for its own reason."""
+
+    @property
+    def parts(self) -> tuple[GridRule, ...]:
+        """The rules that it is made of, in order of priority."""
+        raise NotImplementedError
+
+    @property
+    def needs(self) -> Needs:
+        """What its parts read."""
+        needs = Needs(rates=False)
+        for part in self.parts:
+            needs |= part.needs
+        return needs
+
+    def evaluate(self, ctx: RuleContext) -> Verdict:
+        """The verdict of the first part that fires; else what the first one says, with all that is missing."""
+        said = [part.evaluate(ctx) for part in self.parts]
+        for part, verdict in zip(self.parts, said, strict=True):
+            if verdict.outcome is Outcome.FIRED:
+                return verdict.model_copy(update={"reason": part.reason})
+        missing = tuple(dict.fromkeys(gap for verdict in said for gap in verdict.missing))
+        return Verdict.not_evaluated(UNKNOWN, *said[0].facts, missing=missing) if missing else said[0]
+
+
+def parts(rule: Rule) -> tuple[Rule, ...]:
+    """What a built-in rule is made of; else the rule itself."""
+    return rule.parts if isinstance(rule, ComposedRule) and _is_ours(rule) else (rule,)
+
+
 def is_stated(rule: Rule) -> TypeGuard[GridRule]:
     """Whether the stated functions alone decide: not those of a subclass from elsewhere, which may add its own ways."""
-    return isinstance(rule, GridRule) and type(rule).__module__.startswith(f"{__package__}.")
+    return isinstance(rule, GridRule) and _is_ours(rule)
+
+
+def is_built_in(rule: Rule) -> bool:
+    """Whether stated functions alone decide, be it those of several parts."""
+    return all(map(is_stated, parts(rule)))
+
+
+def _is_ours(rule: Rule) -> bool:
+    return type(rule).__module__.startswith(f"{__package__}.")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from ..domain.numbers import FRACTION_PLACES, RATIO_ONE, RATIO_PLACES, Ratio, fraction, from_grid
+from ..domain.smoothed import Smoothed
 from ..domain.verdict import Fact
 from .base import param
 from .grid import Claims, GridRule, parameter
@@ -15,10 +16,11 @@ class ProfitErosion(GridRule):
     """Close when the divergence is below `keep` (a share, 0 to 4) of the entry divergence.
 
     Exactly that share holds. Where the entry divergence is zero or negative there is no edge to erode, and the rule is
-    not evaluated. Reads the two rates.
+    not evaluated. Reads the two rates, or with a `signal` the smoothed ones (the entry divergence stays as it was).
     """
 
     keep: Ratio = param("0.3", at_most=4)
+    signal: Smoothed | None = None
 
     claims: ClassVar[Claims] = Claims(
         fired="the divergence is below the share of the entry edge to keep",

@@ -13,7 +13,7 @@ from ..domain.verdict import Verdict
 from .grid import UNKNOWN, Bound, Function, GridRule, Stated
 
 if TYPE_CHECKING:
-    from ..domain.book import Candidate
+    from ..domain.ranking import Candidate
 
 
 class Pricing(NamedTuple):
@@ -22,7 +22,7 @@ class Pricing(NamedTuple):
     `legs` are the costs of the legs that it trades; None if every switch costs the floor.
     """
 
-    cost: Callable[[Pair, Pair], int]
+    cost: Callable[[Pair | None, Pair], int]
     floor: int
     legs: Costs | None = None
 
@@ -47,9 +47,13 @@ class Best(NamedTuple):
 
 
 def best_target(
-    ranked: Iterable[Candidate], held: Pair, targets: TargetFilter, gain: Callable[[int, int], int], pricing: Pricing
+    ranked: Iterable[Candidate],
+    held: Pair | None,
+    targets: TargetFilter,
+    gain: Callable[[int, int], int],
+    pricing: Pricing,
 ) -> Best | None:
-    """The candidate other than `held`, among those that `targets` allows, with the largest `gain(divergence, cost)`.
+    """The candidate with the largest `gain(divergence, cost)` that `targets` allows, other than `held` (None: flat).
 
     `ranked` is in falling order of divergence, and `gain` never falls with the divergence nor rises with the cost: so
     the search may end where even the cheapest switch would gain less than the best so far.
@@ -94,7 +98,9 @@ class TargetRule(GridRule):
 
     def stated(self) -> Stated:
         """When it fires, and the gain of one candidate."""
-        return Stated(fires=self.fires, applies=self.applies, gain=self.gain)
+        return Stated(
+            fires=self.fires, applies=self.applies, gain=self.gain, signal=self.smoothed, costs=self.pricing().legs
+        )
 
     @property
     def needs(self) -> Needs:
@@ -111,14 +117,15 @@ class TargetRule(GridRule):
             gained: int = bound.call(self.gain, candidate_divergence=candidate_divergence, switch_cost=switch_cost)
             return gained
 
-        best = best_target(book.best_first(symbol), held, ctx.targets, gain, self.pricing())
+        ranking = book if self.smoothed is None else book.smoothed(self.smoothed).ranking
+        best = best_target(ranking.best_first(symbol), held, ctx.targets, gain, self.pricing())
         missing = book.opportunity_gaps(symbol)
         if best is None:
             if missing:
                 return Verdict.not_evaluated(UNKNOWN, missing=missing)
             return Verdict.quiet("there is no other pair to switch to")
         more = {"gain": best.gain, "candidate_divergence": best.divergence, "switch_cost": best.cost}
-        facts = self.facts({**bound.values, **more})
+        facts = self.all_facts({**bound.values, **more})
         if bound.call(self.fires, gain=best.gain):
             return Verdict.switch(book.opportunity(best.pair), self.claims.fired, *facts, urgency=self.urgency)
         if missing:  # what is known does not fire, but a pair that is not known might

@@ -1,0 +1,91 @@
+"""What a snapshot knows of smoothed rates: markets and pairs by one signal. Unknown is None, and says why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from .explain import span
+from .funding import divergence
+from .market import Freshness
+from .missing import SMOOTHED_RATE, Missing
+from .names import Market, Pair
+from .ranking import Ranking, Seen
+from .smoothed import Smoothed, SmoothedRate
+
+
+class SmoothedBook:
+    """Markets and pairs by the smoothed rates of `signal`, as of `now` (epoch seconds).
+
+    A smoothed rate counts while its last settlement is fresh, and once settlements covering the signal's warm-up were
+    seen. `ranking` has the pairs of which both do, and that are `quoted` now.
+    """
+
+    def __init__(
+        self,
+        signal: Smoothed,
+        states: Iterable[SmoothedRate],
+        *,
+        now: int,
+        freshness: Freshness,
+        quoted: Callable[[Market], bool],
+    ) -> None:
+        self._signal = signal
+        self._states = {state.market: state for state in states if state.signal == signal}
+        self._now = now
+        self._freshness = freshness
+        self._quoted = quoted
+        self._symbols: dict[str, list[Market]] = {}
+        for market in sorted(self._states):
+            self._symbols.setdefault(market.symbol, []).append(market)
+        self._rates: dict[Market, int | None] = {}
+        self.ranking = Ranking(self._symbols, self._known)
+
+    def rate(self, market: Market) -> int | None:
+        """The smoothed rate of a market per 8 h in grid steps."""
+        if market not in self._rates:
+            state = self._states.get(market)
+            self._rates[market] = None if state is None or self._refusal(state) is not None else state.steps
+        return self._rates[market]
+
+    def divergence(self, pair: Pair) -> int | None:
+        """The smoothed divergence of a pair per 8 h in grid steps."""
+        long, short = self.rate(pair.long), self.rate(pair.short)
+        return None if long is None or short is None else divergence(long, short)
+
+    def both_known(self, pair: Pair) -> int:
+        """1 if the pair's divergence is known, else 0."""
+        return int(self.divergence(pair) is not None)
+
+    def settled_ago(self, pair: Pair) -> int | None:
+        """Seconds since the older one of the legs' last settlements; None if one of them was never seen."""
+        long, short = self._states.get(pair.long), self._states.get(pair.short)
+        return None if long is None or short is None else self._now - min(long.settled_epoch, short.settled_epoch)
+
+    def gaps(self, pair: Pair) -> tuple[Missing, ...]:
+        """Why the divergence of a pair is unknown; empty if it is known."""
+        return tuple(self._gap(market) for market in (pair.long, pair.short) if self.rate(market) is None)
+
+    def unseen(self, pair: Pair) -> tuple[Missing, ...]:
+        """The legs of which no settlement was seen."""
+        return tuple(self._gap(market) for market in (pair.long, pair.short) if market not in self._states)
+
+    def _gap(self, market: Market) -> Missing:
+        state = self._states.get(market)
+        why = "no settled rate was seen" if state is None else self._refusal(state) or "no settlement has any weight"
+        return Missing(field=SMOOTHED_RATE, venue=market.venue, symbol=market.symbol, why=why)
+
+    def _refusal(self, state: SmoothedRate) -> str | None:
+        """Why a smoothed rate does not count; None if it does."""
+        age = self._now - state.settled_epoch
+        if age < -self._freshness.future_seconds:
+            return "its last settlement is from the future"
+        if age > max(self._freshness.age_seconds, self._freshness.max_intervals * state.interval):
+            return "its last settlement is older than its limit"
+        if state.seen < self._signal.warm_up_seconds:
+            return f"settlements of {span(state.seen)} were seen, of the {span(self._signal.warm_up_seconds)} it takes"
+        return None
+
+    def _known(self, name: str) -> list[Seen]:
+        """The smoothed rates of a symbol that may be opened on, in order of their venues."""
+        rates = ((self.rate(market), market.venue) for market in self._symbols.get(name, ()) if self._quoted(market))
+        return [(rate, venue, None) for rate, venue in rates if rate is not None]
