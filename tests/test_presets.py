@@ -297,6 +297,7 @@ def test_a_preset_can_be_extended() -> None:
 
 
 def test_every_preset_is_found_by_its_name() -> None:
+    assert PRESETS.create("adaptive") == presets.adaptive()
     assert PRESETS.create("combined") == presets.combined()
     assert PRESETS.create("conservative") == presets.conservative()
     assert PRESETS.create("aggressive") == presets.aggressive()
@@ -307,7 +308,7 @@ def test_a_preset_that_does_not_exist_is_refused_with_the_nearest_one() -> None:
         PRESETS.create("agressive")
     suggested = "there is no preset of that name (did you mean 'aggressive'?); there are "
     assert str(refused.value) == suggested + ", ".join(PRESETS)
-    assert list(PRESETS)[:3] == ["combined", "conservative", "aggressive"]
+    assert list(PRESETS)[:4] == ["adaptive", "combined", "conservative", "aggressive"]
 
 
 def test_true_is_not_a_number_of_seconds() -> None:

@@ -175,7 +175,7 @@ def test_the_preset_decides(files: Files) -> None:
         name: json.loads(printed("decide", *files(grvt="0.00023"), "--preset", name, "--json"))["reason"]
         for name in PRESETS
     }
-    assert reasons == {"combined": None, "conservative": None, "aggressive": "PROFIT_EROSION"}
+    assert reasons == {"adaptive": None, "combined": None, "conservative": None, "aggressive": "PROFIT_EROSION"}
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,8 @@ def test_a_file_that_is_not_there_is_named(files: Files, tmp_path: Path) -> None
 
 def test_an_unknown_preset_is_refused_with_the_nearest(files: Files, history: Path) -> None:
     message = (
-        "there is no preset of that name (did you mean 'conservative'?); there are combined, conservative, aggressive"
+        "there is no preset of that name (did you mean 'conservative'?); there are "
+        "adaptive, combined, conservative, aggressive"
     )
     assert refused("decide", *files(), "--preset", "conservativ") == message
     assert refused("replay", history, "--preset", "conservativ") == message

@@ -25,7 +25,7 @@ def test_a_rule_needs_the_two_rates_and_nothing_else_unless_it_says_so() -> None
     "name", ["opportunities", "all_symbols", "schedule", "open_interest", "volume", "mark_price", "legs"]
 )
 def test_the_union_of_needs_has_what_either_has(name: str) -> None:
-    neither, one = Needs(rates=False), Needs(rates=False, **{name: True})
+    neither, one = Needs(rates=False), Needs.model_validate({"rates": False, name: True})
     assert neither | one == one | neither == one
     assert getattr(neither | one, name) is True
 
@@ -56,7 +56,7 @@ def test_fewer_than_none_and_more_than_10_000_observations_are_refused(observati
 )
 def test_a_need_is_lacking_unless_it_is_supplied(name: str) -> None:
     nothing = Needs(rates=False)
-    one = Needs(**{"rates": False, name: True})
+    one = Needs.model_validate({"rates": False, name: True})
     assert one.lacking(nothing) == (name,)
     assert one.lacking(one) == nothing.lacking(one) == nothing.lacking(nothing) == ()
 

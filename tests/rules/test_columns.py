@@ -242,15 +242,17 @@ def test_every_stated_function_of_every_built_in_rule_and_guard_is_in_the_sample
 
 def test_every_reason_code_occurs_in_the_sample() -> None:
     fired = {
-        sample.owner().reason
+        sample.owner.model_fields["reason"].default or sample.owner().reason
         for sample in SAMPLES
         if issubclass(sample.owner, BaseRule) and any(sample.function(*row) is True for row in sample.rows)
     }
     assert fired == {
         "BETTER_OPPORTUNITY",
+        "CARRY_UNKNOWN",
         "DIVERGENCE_FLIPPED",
         "LEG_IMBALANCE",
         "LIQUIDATION_DISTANCE",
+        "NEGATIVE_CARRY",
         "OI_IMBALANCE",
         "PRE_FUNDING_EXIT",
         "PROFIT_EROSION",

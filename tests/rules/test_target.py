@@ -114,7 +114,7 @@ def test_a_refused_candidate_is_passed_over_for_the_next() -> None:
 def test_the_search_ends_where_even_the_cheapest_switch_would_gain_less() -> None:
     asked = []
 
-    def price(_held: Pair, target: Pair) -> int:
+    def price(_held: Pair | None, target: Pair) -> int:
         asked.append(target)
         return 4
 

@@ -17,7 +17,6 @@ from ..costs import Costs
 from ..domain.names import read_symbol, read_venue
 from ..domain.position import Position
 from ..domain.snapshot import MarketSnapshot
-from ..entry.policy import EntryPolicy
 from ..errors import InputError
 from ..history.table import FundingHistory
 from ..replay import Trade
@@ -142,7 +141,6 @@ def replay(
             report = run_replay(
                 strategy,
                 chosen,
-                entry=EntryPolicy.matching(strategy),
                 costs=costs,
                 log=write,
                 holds=all_ticks,

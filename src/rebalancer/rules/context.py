@@ -16,6 +16,7 @@ from ..domain.needs import Needs
 from ..domain.numbers import fraction
 from ..domain.opportunity import Opportunity
 from ..domain.position import Position
+from ..domain.smoothed import Smoothed
 from ..domain.snapshot import MarketSnapshot
 from ..domain.targets import TargetFilter
 from ..errors import UndeclaredNeedError, UnknownValueError
@@ -160,6 +161,16 @@ class RuleContext:
         divergence = self.snapshot.book[self.position.pair].divergence
         if divergence is None:
             raise UnknownValueError(self.snapshot.book.rate_gaps(self.position.pair))
+        return fraction(divergence)
+
+    def smoothed(self, signal: Smoothed) -> Decimal:
+        """The divergence of the legs' smoothed rates, per 8 h. The needs declare each signal in `smoothed`."""
+        if self._needs is not None and signal not in self._needs.smoothed:
+            raise UndeclaredNeedError("smoothed")
+        book = self.snapshot.book.smoothed(signal)
+        divergence = book.divergence(self.position.pair)
+        if divergence is None:
+            raise UnknownValueError(book.gaps(self.position.pair))
         return fraction(divergence)
 
     @property

@@ -38,7 +38,8 @@ class NetCarry(ComposedRule):
     position was opened at, and when, is not asked.
 
     While the rate of a held leg is unknown the rule is not evaluated; with `max_unknown` the position is closed once
-    one of its last settlements is that old. Reasons: BETTER_OPPORTUNITY, NEGATIVE_CARRY, CARRY_UNKNOWN.
+    one of its last settlements is that old. Reasons: BETTER_OPPORTUNITY, NEGATIVE_CARRY, CARRY_UNKNOWN; a `reason` that is
+    given stands for all of them.
 
     It is the entry policy that goes with it too: from flat, `should_open` asks the same question.
     """
@@ -49,6 +50,7 @@ class NetCarry(ComposedRule):
     clip_bps: Annotated[Bps, Field(gt=0)] = param(8)
     warm_up: DurationOrZero = param(timedelta(hours=72))
     max_unknown: Duration | None = None
+    reason: ReasonCode = "BETTER_OPPORTUNITY"
 
     @model_validator(mode="after")
     def _bounded(self) -> NetCarry:

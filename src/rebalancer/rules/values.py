@@ -122,11 +122,11 @@ def _distance_gaps(snapshot: MarketSnapshot, pair: Pair, _: Smoothed | None) -> 
 
 
 def _smoothed_gaps(snapshot: MarketSnapshot, pair: Pair, signal: Smoothed | None) -> tuple[Missing, ...]:
-    return () if signal is None else snapshot.book.smoothed(signal).gaps(pair)
+    return snapshot.book.smoothed(signal).gaps(pair) if signal is not None else ()
 
 
 def _unseen(snapshot: MarketSnapshot, pair: Pair, signal: Smoothed | None) -> tuple[Missing, ...]:
-    return () if signal is None else snapshot.book.smoothed(signal).unseen(pair)
+    return snapshot.book.smoothed(signal).unseen(pair) if signal is not None else ()
 
 
 UNSCHEDULED = NEVER << 1

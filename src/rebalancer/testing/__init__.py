@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .factories import a_position as a_position
     from .factories import a_quote as a_quote
     from .factories import a_rate as a_rate
+    from .factories import a_smoothed as a_smoothed
     from .factories import a_snapshot as a_snapshot
     from .factories import an_opportunity as an_opportunity
     from .fake_venue import FakeExecutor as FakeExecutor
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "clock": ("ManualClock",),
     "executors": ("ExecutorCase", "checks_for_executor"),
-    "factories": ("AS_OF", "a_leg", "a_position", "a_quote", "a_rate", "a_snapshot", "an_opportunity"),
+    "factories": ("AS_OF", "a_leg", "a_position", "a_quote", "a_rate", "a_smoothed", "a_snapshot", "an_opportunity"),
     "fake_venue": ("FakeExecutor", "FakeVenue"),
     "sample": ("sample_history",),
     "stores": ("checks_for_store",),

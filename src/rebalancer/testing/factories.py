@@ -12,9 +12,10 @@ from typing import Any
 from ..domain.funding import FundingRate
 from ..domain.legs import Known, LegReading, LegState, Unknown
 from ..domain.market import Quote
-from ..domain.numbers import Number
+from ..domain.numbers import FRACTION_PLACES, RATIO_ONE, Number, read_number, to_grid
 from ..domain.opportunity import Opportunity
 from ..domain.position import Position
+from ..domain.smoothed import Smoothed, SmoothedRate
 from ..domain.snapshot import MarketSnapshot
 
 AS_OF = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -52,6 +53,20 @@ def a_leg(
     """Our leg of BTC, 0.1 token long; a plain number is a known quantity, `fields` override those of `Known`."""
     known = state if isinstance(state, Known | Unknown) else Known(state)
     return LegReading(venue=venue, symbol=symbol, state=known.model_copy(update=fields) if fields else known)
+
+
+def a_smoothed(venue: str = "lighter", rate: Number = "0.0001", **fields: Any) -> SmoothedRate:
+    """A smoothed rate of BTC per 8 h by the usual signal, well known, and last settled an hour before `AS_OF`."""
+    usual = {
+        "symbol": "BTC",
+        "signal": Smoothed(),
+        "num": to_grid(read_number(rate), FRACTION_PLACES),
+        "den": RATIO_ONE,
+        "settled_at": AS_OF - timedelta(hours=1),
+        "interval": 3600,
+        "seen": 30 * 86_400,
+    }
+    return SmoothedRate(**{"venue": venue, **usual, **fields})
 
 
 def a_snapshot(*quotes: Quote, as_of: datetime = AS_OF, **fields: Any) -> MarketSnapshot:

@@ -669,5 +669,5 @@ async def test_a_source_supplies_what_the_usual_strategies_need(clock: ManualClo
 
 async def test_a_source_does_not_supply_what_the_service_does_not_have(clock: ManualClock) -> None:
     async with FundingServiceSource(FundingServiceClient(clock=clock)) as source:
-        lacking = Needs(mark_price=True, observations=1, **dict.fromkeys(["volume"], True)).lacking(source.supplies)
+        lacking = Needs(mark_price=True, observations=1, volume=True).lacking(source.supplies)
     assert lacking == ("mark_price", "observations")

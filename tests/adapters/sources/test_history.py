@@ -276,7 +276,7 @@ def the_sample() -> FundingHistory:
 
 def replayed(history: FundingHistory, hour: int, *, observations: int) -> MarketSnapshot:
     """What a replay sees at the hour."""
-    ticks = Feed(history, every=SECONDS, observations=observations)
+    ticks = Feed(history, every=SECONDS, needs=Needs(observations=observations))
     return next(tick.snapshot for tick in ticks if tick.at == START + hour * SECONDS)
 
 
