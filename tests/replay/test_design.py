@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rebalancer import BetterOpportunity, Costs, EntryPolicy, InputError, RebalanceConfig, presets
+from rebalancer import (
+    BetterOpportunity,
+    CombinedStrategy,
+    Costs,
+    EntryPolicy,
+    InputError,
+    NetCarry,
+    RebalanceConfig,
+    presets,
+)
 from rebalancer.replay import between, grid
 from rebalancer.replay.design import text_of
 from rebalancer.replay.making import preset
@@ -96,6 +106,38 @@ def test_a_preset_without_changes_is_the_preset(name: str) -> None:
     made = preset(name)()
     assert made.strategy == getattr(presets, name)(costs=two)
     assert (made.entry, made.costs) == (EntryPolicy(), two)
+
+
+def test_the_adaptive_preset_takes_its_times_in_hours_and_is_entered_by_itself() -> None:
+    made = preset("adaptive")(
+        half_life_hours="60", horizon_hours=90, clip_bps="4", warm_up_hours="0.5", max_unknown_hours=48, leg_bps="1.5"
+    )
+    carry = NetCarry(
+        costs=Costs(leg_bps="1.5"),
+        half_life=timedelta(hours=60),
+        horizon=timedelta(hours=90),
+        clip_bps=4,
+        warm_up=timedelta(minutes=30),
+        max_unknown=timedelta(hours=48),
+    )
+    assert (made.strategy, made.entry) == (CombinedStrategy(carry), carry)
+    usual = preset("adaptive")(above="0.0003")
+    assert (usual.strategy, usual.entry) == (presets.adaptive(), EntryPolicy(above="0.0003"))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "why"),
+    [
+        ({"half_life_hours": "0.0001"}, "half_life_hours must be a whole number of seconds"),
+        ({"horizon_hours": "1e30"}, "horizon_hours must be .* at most 100 years"),
+        ({"horizon_hours": "soon"}, "not a number"),
+        ({"half_life": "PT0S"}, "half_life: a duration must be above 0"),
+        ({"half_live_hours": 3}, "half_live"),
+    ],
+)
+def test_a_time_of_the_adaptive_preset_that_is_none_is_refused(parameters: dict[str, Any], why: str) -> None:
+    with pytest.raises(InputError, match=why):
+        preset("adaptive")(**parameters)
 
 
 def test_every_key_of_the_configuration_can_be_changed() -> None:

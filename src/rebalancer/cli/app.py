@@ -101,7 +101,7 @@ def decide(
 def replay(
     history: Annotated[Path, typer.Argument(metavar="HISTORY", help="Funding rates: CSV, CSV.gz or Parquet.")],
     *,
-    preset: PresetName = "conservative",
+    preset: PresetName = "adaptive",
     plugin: PluginNames = None,
     trust_units: TrustUnits = False,
     symbols: Annotated[str | None, typer.Option(metavar="A,B", help="Only these symbols.")] = None,

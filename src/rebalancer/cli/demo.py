@@ -22,7 +22,7 @@ from ..rules.funding_schedule import FundingSchedule
 from ..rules.open_interest_imbalance import OpenInterestImbalance
 from ..rules.profit_erosion import ProfitErosion
 from ..rules.time_limit import TimeLimit
-from ..testing import AS_OF, a_position, a_quote, a_snapshot, sample_history
+from ..testing import AS_OF, a_position, a_quote, a_smoothed, a_snapshot, sample_history
 from . import demo_live
 from .common import own_names
 from .render import LITERAL, UNITS, bps, table
@@ -34,12 +34,12 @@ def run(console: Console) -> None:
     """Everything, in less than half a minute and without a network. Raises typer.Exit if the monitor goes wrong."""
     offline(console)
     demo_live.run(console)
-    console.print("\nNext: rebalancer replay HISTORY.csv.gz --preset conservative")
+    console.print("\nNext: rebalancer replay HISTORY.csv.gz --preset adaptive")
 
 
 def offline(console: Console) -> None:
     """The decisions and the replays, in a few seconds."""
-    console.print(Text("Seven strategies, one decision each", style="bold"))
+    console.print(Text("The strategies, one decision each", style="bold"))
     console.print("The position: long BTC on lighter, short on grvt, opened at 2 bp per 8 h.\n")
     for story, decision in decisions():
         console.print(Line(Text(story), align="left", style="dim"))
@@ -49,7 +49,7 @@ def offline(console: Console) -> None:
 
 
 def decisions() -> Iterator[tuple[str, RebalanceDecision]]:
-    """Each of the seven strategies on a market that makes it act."""
+    """Each strategy on a market that makes it act."""
     lighter, grvt = a_quote("lighter", "0.0001"), a_quote("grvt", "0.0003")
     paradex = a_quote("paradex", "-0.0006")
     soon, later = AS_OF + timedelta(minutes=10), AS_OF + timedelta(hours=1)
@@ -74,6 +74,9 @@ def decisions() -> Iterator[tuple[str, RebalanceDecision]]:
             grvt.model_copy(update={"open_interest_usd": 1_000_000}),
         ),
     )
+    means = a_smoothed("lighter", "0.0001"), a_smoothed("grvt", "0.0003"), a_smoothed("paradex", "0.0004")
+    known = a_snapshot(lighter, grvt, a_quote("paradex", "0.0002"), smoothed=means)
+    yield "The adaptive one: by means of days, another leg earns more", presets.adaptive().decide(a_position(), known)
     yield "All together, and nothing to do", presets.combined().decide(a_position(), a_snapshot(lighter, grvt))
 
 

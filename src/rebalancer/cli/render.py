@@ -26,7 +26,8 @@ PURE = ("keep", "max_ratio", "min_ratio")
 
 UNITS = "Figures: bp of one leg's notional, summed over symbols."
 LITERAL = (
-    "These presets act on raw rates, and so on noise: on real histories they pay more in costs than they earn. "
+    "combined, conservative and aggressive act on raw rates, and so on noise: on real histories they pay more in costs "
+    "than they earn. adaptive acts on means of days, and is the one to begin with. "
     "Compare net with hold-through before trusting one."
 )
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from .. import presets
 from ..costs import Costs
+from ..domain.numbers import RATIO_ONE, RATIO_PLACES, read_number, to_grid
+from ..domain.times import MAX_DURATION, seconds
 from ..entry.policy import EntryPolicy
 from ..errors import InputError, suggestion
 from ..presets import CONFIGS, RebalanceConfig
 from ..rules.combined import CombinedStrategy
+from ..rules.net_carry import NetCarry
 from .scores import Setting
 
 FLAGS = {"true": True, "false": False}
-OWN = ("combined", *CONFIGS)
+OWN = ("adaptive", "combined", *CONFIGS)
 
 
 Maker = Callable[..., Setting | CombinedStrategy]
@@ -26,12 +30,16 @@ def preset(name: str, *, create: Callable[..., CombinedStrategy] | None = None) 
 
     Parameters: `leg_bps` (what a leg costs in the replay, 2 bp by default, and what a switch is thought to cost unless
     `rebalance_cost_bps` is given), `above` (the divergence per 8 h above which a flat symbol is entered), and every key
-    of `RebalanceConfig` for the presets `conservative` and `aggressive`. `create(costs=..., **others)` makes a preset
-    of another origin; parameters that are not named here are its own options.
+    of `RebalanceConfig` for the presets `conservative` and `aggressive`. `adaptive` has those of `NetCarry`:
+    `half_life_hours`, `horizon_hours`, `clip_bps`, `warm_up_hours`, `max_unknown_hours`; and is entered by its own
+    question, unless `above` is given. `create(costs=..., **others)` makes a preset of another origin; parameters
+    that are not named here are its own options.
     """
     if create is None:
         if name not in OWN:
             raise InputError(f"there is no preset {name}{suggestion(name, OWN)}; there are {', '.join(OWN)}")
+        if name == "adaptive":
+            return _adaptive
         return _configured(name) if name in CONFIGS else _made(getattr(presets, name), name)
     return _made(create)
 
@@ -46,6 +54,23 @@ def _made(create: Callable[..., CombinedStrategy], name: str | None = None) -> C
         return Setting(create(costs=costs, **others), entry=entry, costs=costs)
 
     return make
+
+
+def _adaptive(**parameters: Any) -> Setting:
+    """The setting of a `NetCarry`; its times are given in hours."""
+    costs, entry, others = _shared(parameters)
+    changed = dict(_timed(key, value) for key, value in others.items())
+    return Setting(CombinedStrategy(NetCarry.model_validate({"costs": costs, **changed})), entry=entry, costs=costs)
+
+
+def _timed(key: str, value: Any) -> tuple[str, Any]:
+    """A parameter of `NetCarry`; a time that was given in hours as a time."""
+    if not key.endswith("_hours"):
+        return key, value
+    whole, rest = divmod(to_grid(read_number(value), RATIO_PLACES) * 3600, RATIO_ONE)
+    if rest or abs(whole) > seconds(MAX_DURATION):
+        raise InputError(f"{key} must be a whole number of seconds, and at most 100 years")
+    return key.removesuffix("_hours"), timedelta(seconds=whole)
 
 
 def _configured(name: str) -> Callable[..., Setting]:

@@ -38,7 +38,7 @@ class NetCarry(ComposedRule):
     position was opened at, and when, is not asked.
 
     While the rate of a held leg is unknown the rule is not evaluated; with `max_unknown` the position is closed once
-    one of its last settlements is that old. Reasons: BETTER_OPPORTUNITY, NEGATIVE_CARRY, CARRY_UNKNOWN; a `reason` that is
+    one of its last settlements is that old. Reasons: BETTER_OPPORTUNITY, NEGATIVE_CARRY, CARRY_UNKNOWN; one that is
     given stands for all of them.
 
     It is the entry policy that goes with it too: from flat, `should_open` asks the same question.
