@@ -47,7 +47,7 @@ def report(console: Console, found: ReplayReport, *, title: str) -> None:
         f"{found.rows:,} rows, {counted(len(found.symbols), 'symbol')} on {', '.join(found.venues)}.",
         soft_wrap=True,
     )
-    console.print(f"{_costs(found.costs)}. {UNITS}\n", soft_wrap=True)
+    console.print(f"A leg trade costs {_costs(found.costs)}. {UNITS}\n", soft_wrap=True)
     console.print(_summary(found))
     console.print(_reasons(found))
     console.print(_symbols(found))
@@ -117,7 +117,7 @@ def _notes(found: ReplayReport) -> Iterator[str]:
 
 def _costs(costs: Costs) -> str:
     exceptions = "".join(f", {plain(leg_bps)} bp on {venue}" for venue, leg_bps in costs.venues)
-    return f"A leg trade costs {plain(costs.leg_bps)} bp{exceptions}"
+    return f"{plain(costs.leg_bps)} bp{exceptions}"
 
 
 def table(first: str, *figures: str) -> Table:
@@ -155,7 +155,7 @@ def _number(name: str, value: object) -> str:
     if isinstance(value, timedelta):
         return span(seconds(value))
     if isinstance(value, Costs):
-        return _costs(value)
+        return f"{_costs(value)} a leg"
     if not isinstance(value, Decimal):
         return str(value)
     if name.endswith("_bps"):
