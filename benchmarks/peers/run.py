@@ -34,7 +34,7 @@ from rebalancer import Costs, DivergenceFlip, EntryPolicy, ProfitErosion, TimeLi
 from rebalancer.domain.names import Market
 from rebalancer.domain.numbers import ONE
 from rebalancer.replay.board import Board
-from rebalancer.replay.lanes import ColumnEngine, figures, lane
+from rebalancer.replay.lanes import ColumnEngine, lane, sums
 
 HOURS = 8_760
 ABOVE = 0.0001
@@ -54,20 +54,39 @@ class Job:
 
     @classmethod
     def of(cls, pairs: int, *, hours: int) -> Job:
-        """Two venues that drift apart and together; nothing can be opened at the first and at the last hour."""
+        """Two venues a pair, drawn to resemble a year of settled rates of 164 pairs of 21 symbols on five real markets.
+
+        Real, and of 500 pairs drawn: positions that this job opens on a pair, 295 and 288 (quartiles 98, 255, 419 and
+        131, 212, 402), each held for 12.8 and 12.4 h; hours with more than 1 bp between the venues, 0.245 and 0.254;
+        of these, again so and the same way round after 1, 8 and 24 h, 0.84, 0.33, 0.25 and 0.82, 0.31, 0.24; hours in
+        which the spread changes, 0.31 and 0.30; autocorrelation of the spread, cut at 5 bp, after 1, 8 and 24 h, 0.88,
+        0.35, 0.21 and 0.86, 0.38, 0.24; hours without a spread, 0.20 and 0.17.
+
+        In 39 of 100 pairs one venue pays hourly; the others pay every 8 h. A rate rests at 1 bp or is below it, by half
+        what lasts and half what does not, with wide tails, and more on some pairs than on others. Nothing can be opened
+        at the first and at the last hour.
+        """
         draw = np.random.default_rng(7)
-        shape = (2, pairs, hours)
-        noise = draw.normal(0, 0.2e-4, shape)
-        drift = np.zeros(shape)
-        for hour in range(1, hours):
-            drift[:, :, hour] = 0.97 * drift[:, :, hour - 1] + noise[:, :, hour]
-        rates = np.round((drift + draw.normal(0, 0.3e-4, shape)) * (ONE // 8)).astype(np.int64) * 8
+        shape = 2, pairs
+        size = 1.1 * np.exp(draw.normal(0, 0.5, pairs))
+        hourly = np.array([draw.random(pairs) < 0.39, np.zeros(pairs, dtype=bool)])
+        keep = np.where(hourly, 0.97, 0.8)
+        lasting, rates = np.zeros(shape), np.zeros((*shape, hours), dtype=np.int64)
+        for hour in range(hours):
+            changes = np.where(hourly, draw.random(shape) < 0.7, hour % 8 == 0)
+            moved = keep * lasting + np.sqrt(1 - keep**2) * draw.normal(0, 1, shape)
+            lasting = np.where(changes, moved, lasting)
+            below = size * (0.5**0.5 * (lasting + draw.standard_t(3, shape) / 3**0.5) + 0.2)
+            rate = np.round((1 - np.maximum(below, 0)) * 1e-4 * (ONE // 8)).astype(np.int64) * 8
+            rates[:, :, hour] = np.where(changes, rate, rates[:, :, hour - 1])
         rates[:, :, [0, -1]] = 0
         return cls(rates)
 
-    def first(self, pairs: int) -> Job:
-        """The job of a few of the pairs."""
-        return Job(self.rates[:, :pairs])
+    def few(self, pairs: int) -> Any:
+        """The places of a few of the pairs, from those that are seldom above to those that often are."""
+        order = np.argsort((np.abs(self.rates[1] - self.rates[0]) > ABOVE * ONE).sum(axis=1), kind="stable")
+        every = len(order) // pairs
+        return order[every // 2 :: every][:pairs]
 
     def prepare(self) -> None:
         """Make the arrays of all."""
@@ -124,13 +143,8 @@ def ours(job: Job, settings: list[Numbers], engine: ColumnEngine) -> list[Result
         )
         for above, keep, longest in settings
     ]
-    found: dict[int, Result] = {}
-    for places, part in figures(made, lanes, engine=engine):
-        funding, cost, _, _ = part.by_part(len(places), [])[..., 0]
-        symbols = len(made.symbols)
-        opened = np.bincount(part.positions.lane, minlength=len(places) * symbols).reshape(len(places), symbols)
-        found |= {place: Result(opened[at], (funding - cost)[at] / ONE) for at, place in enumerate(places)}
-    return [found[place] for place in range(len(settings))]
+    funding, cost, trades, _ = sums(made, lanes, [], engine=engine)[..., 0]
+    return [Result(*found) for found in zip(trades // 2, (funding - cost) / ONE, strict=True)]
 
 
 @njit  # type: ignore[untyped-decorator]
@@ -268,28 +282,29 @@ def same(name: str, one: Result, other: Result) -> None:
 def year(pairs: int, few: int, rounds: int) -> None:
     """One setting on many pairs, by all libraries."""
     job = Job.of(pairs, hours=HOURS)
-    small = job.first(few)
+    some = job.few(few)
+    small = Job(job.rates[:, some])
     for one in (job, small):
         one.prepare()
-    ways: dict[str, tuple[Callable[[], Result], float]] = {
-        "vectorbt": (lambda: by_vectorbt(job, [DEFAULT])[0], 1),
-        "ours, numpy": (lambda: ours(job, [DEFAULT], "numpy")[0], 1),
-        "ours, numba": (lambda: ours(job, [DEFAULT], "compiled")[0], 1),
-        "backtesting.py": (lambda: by_backtesting(small), pairs / few),
-        "bt": (lambda: by_bt(small), pairs / few),
+    every = np.arange(pairs)
+    ways: dict[str, tuple[Callable[[], Result], Any]] = {
+        "vectorbt": (lambda: by_vectorbt(job, [DEFAULT])[0], every),
+        "ours, numpy": (lambda: ours(job, [DEFAULT], "numpy")[0], every),
+        "ours, numba": (lambda: ours(job, [DEFAULT], "compiled")[0], every),
+        "backtesting.py": (lambda: by_backtesting(small), some),
+        "bt": (lambda: by_bt(small), some),
     }
     by_vectorbt(small, [DEFAULT])
     ours(small, [DEFAULT], "compiled")
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         results = {}
-        for name, (way, times) in ways.items():
+        for name, (way, places) in ways.items():
             seconds, results[name] = spent(way)
-            taken[name].append(seconds * times)
+            taken[name].append(seconds * pairs / len(places))
         ours_found = results["ours, numpy"]
-        for name, result in results.items():
-            count = len(result.trades)
-            same(name, Result(ours_found.trades[:count], ours_found.earned[:count]), result)
+        for name, (_, places) in ways.items():
+            same(name, Result(ours_found.trades[places], ours_found.earned[places]), results[name])
     opened = int(ours_found.trades.sum())
     print(f"{pairs} pairs x {HOURS:,} h, {opened:,} positions, the same by all; median of {rounds} rounds;")
     print(f"backtesting.py and bt: {few} pairs, times {pairs / few:g}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import pickle
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -14,6 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -51,11 +54,13 @@ from rebalancer.domain.times import from_epoch
 from rebalancer.history.table import Row, Series
 from rebalancer.replay import Trade, TradeAction, kernel, lanes, replay, windows
 from rebalancer.replay.board import Board
+from rebalancer.replay.figures import Figures
 from rebalancer.replay.lanes import Engine
 from rebalancer.replay.program import program
 from rebalancer.replay.scores import Scorer, Setting
 from rebalancer.replay.work import Positions, Work
 from rebalancer.rules.algebra import Qualified
+from rebalancer.rules.grid import Function
 
 START = 1_767_225_600
 HOUR = 3600
@@ -171,12 +176,77 @@ def test_numpy_decides_and_reports_what_the_scalar_engine_does(random: Random, r
 @settings(max_examples=30)
 def test_the_driver_that_is_compiled_holds_the_positions_that_numpy_does(random: Random, rules: str) -> None:
     """The driver's text is run as it is: what numba compiles is this very text."""
-    make = RULES[rules]
-    first = make(random)
-    programs = [program(first), *(program(make(random)) for _ in range(2) if rules == "everything")]
+    work = some_work(random, rules)
+    same(kernel.positions(work, ready=as_it_is), windows.positions(work))
+
+
+@given(seeds, st.sampled_from(["everything", "plain"]))
+@settings(max_examples=30)
+def test_the_loops_that_are_compiled_add_up_what_the_positions_that_numpy_finds_earned(
+    random: Random, rules: str
+) -> None:
+    work = some_work(random, rules)
+    switches = switching(work)
+    legs = np.array([[random.choice([-1, 0, 2]) for _ in work.board.markets] for _ in work.limit], dtype=np.int64)
+    edges = np.array(
+        [0, *sorted(random.choices(range(work.board.ticks + 1), k=random.randint(0, 3))), work.board.ticks]
+    )
+    found = Figures.of(work.board, windows.positions(work), switches=switches, legs=legs)
+    expected = found.by_part(len(work.limit), edges)
+    assert kernel.sums(work, switches, legs, edges, ready=as_it_is).tolist() == expected.tolist()
+
+
+def test_what_threads_add_up_is_what_one_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    work, seen = some_work(Random(5), "everything"), set()
+    legs, edges = np.full((3, len(work.board.markets)), 7), np.array([0, 9, work.board.ticks])
+
+    def noting(function: Function) -> Function:
+        def noted(*given: Any) -> Any:
+            seen.add(threading.get_ident())
+            return function(*given)
+
+        return noted if function.__name__ == "total" else function
+
+    def found() -> list[Any]:
+        found: list[Any] = kernel.sums(work, switching(work), legs, edges, ready=noting).tolist()
+        return found
+
+    expected = found()
+    assert seen == {threading.get_ident()}
+    monkeypatch.setattr(kernel, "_WORTH_A_THREAD", 1)
+    monkeypatch.setattr(kernel, "_spare", lambda ticks: np.zeros((3, ticks), dtype=np.int64))
+    monkeypatch.setattr(kernel, "cores", lambda: 2)
+    seen.clear()
+    assert found() == expected
+    assert seen
+    assert threading.get_ident() not in seen
+
+
+def test_whoever_calls_from_a_thread_divides_the_processors_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "cores", lambda: 4)
+    assert kernel.threads(2_500_000) == 2
+    assert kernel.threads(900_000) == 1
+    assert kernel.threads(10**9) == 4
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(kernel.threads, 10**9).result() == 1
+    monkeypatch.setattr(kernel, "parent_process", object)
+    assert kernel.threads(10**9) == 1
+
+
+def some_work(random: Random, rules: str) -> Work:
+    """Of several settings if that is of one shape."""
+    first = RULES[rules](random)
+    programs = [program(first), *(program(RULES[rules](random)) for _ in range(2) if rules == "everything")]
     board = Board.of(a_history(random), every=HOUR)
-    work = Work.of(board, programs, [random.choice([-(10**9), 0, 10**8]) for _ in programs])
-    same(kernel.positions(work, made=kernel.interpreted), windows.positions(work))
+    return Work.of(board, programs, [random.choice([-(10**9), 0, 10**8]) for _ in programs])
+
+
+def switching(work: Work) -> list[bool]:
+    return [alternative.switch is not None for alternative in work.shape.alternatives]
+
+
+def as_it_is(function: Function) -> Function:
+    return function
 
 
 def same(one: Positions, other: Positions) -> None:

@@ -6,7 +6,6 @@ is the order in which ties between pairs are decided.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, pairwise
@@ -26,23 +25,29 @@ from ..rules.values import UNSCHEDULED
 from .columns import MOST, numpy
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from .columns import Mask, Steps
 
+    Places = NDArray[np.int32]
 
+
+NOTHING = -2 * ONE
+"""The widest divergence where there is no pair: below any limit, and small enough for the rules' functions."""
 _NEVER = 1 << 62
 between: Any = divergence
 """The divergence of two rates, which may be columns."""
 
 
 class Widest(NamedTuple):
-    """The pair with the largest divergence, by symbol and tick: whether there is one, its divergence (0 where not), and
+    """The pair with the largest divergence, by symbol and tick: its divergence (NOTHING where no pair is known), and
     its legs, as places of markets. Ties go by (long, short).
     """
 
-    there: Mask
     divergence: Steps
-    long: Steps
-    short: Steps
+    long: Places
+    short: Places
 
 
 @dataclass(frozen=True)
@@ -186,20 +191,14 @@ class Board:
         """The widest pair of each symbol, tick by tick."""
         np = numpy()
         shape = len(self.symbols), self.ticks
-        found = Widest(np.zeros(shape, dtype=bool), *(np.zeros(shape, dtype=np.int64) for _ in range(3)))
-        for place, (low, high) in enumerate(zip(self.low, self.high, strict=True)):
-            there, divergence, long, short = _widest(self.rates[low:high], self.known[low:high])
-            for into, column in zip(found, (there, divergence, long + low, short + low), strict=True):
-                np.copyto(into[place], column)
+        found = Widest(np.empty(shape, dtype=np.int64), *(np.empty(shape, dtype=np.int32) for _ in range(2)))
+        for place, (low, high) in enumerate(zip(self.low.tolist(), self.high.tolist(), strict=True)):
+            widest = _wider if high - low == 2 else _widest
+            divergence, long, short = widest(self.rates[low:high], self.known[low:high])
+            found.divergence[place] = divergence
+            np.add(long, low, out=found.long[place], casting="same_kind")
+            np.add(short, low, out=found.short[place], casting="same_kind")
         return found
-
-    def find_widest(self, find: Callable[..., None]) -> None:
-        """Let `find` write the widest pairs, unless they are known: a faster way to the same."""
-        if "widest" not in self.__dict__:
-            np, shape = numpy(), (len(self.symbols), self.ticks)
-            found = Widest(np.empty(shape, dtype=bool), *(np.empty(shape, dtype=np.int64) for _ in range(3)))
-            find(self.rates, self.known, self.low, self.high, *found)
-            self.__dict__["widest"] = found
 
     def legs(self, costs: Costs) -> Steps:
         """By market, what trading a leg costs in grid steps."""
@@ -208,8 +207,16 @@ class Board:
         return legs
 
 
-def _widest(rates: Steps, known: Mask) -> tuple[Mask, Steps, Steps, Steps]:
-    """Of one symbol: whether a pair is known, its divergence, and its legs, the first of the largest ones."""
+def _wider(rates: Steps, known: Mask) -> tuple[Steps, Any, Any]:
+    """The same as `_widest` of two markets: the first is long, unless the second pays less."""
+    np = numpy()
+    apart = between(rates[0], rates[1])
+    turned = apart < 0
+    return np.where(known[0] & known[1], np.abs(apart), NOTHING), turned, ~turned
+
+
+def _widest(rates: Steps, known: Mask) -> tuple[Steps, Any, Any]:
+    """Of one symbol: the divergence of its widest pair, and its legs, the first of the largest ones."""
     np = numpy()
     ticks = rates.shape[1]
     lowest, highest = np.full(ticks, _NEVER), np.full(ticks, -_NEVER)
@@ -223,7 +230,7 @@ def _widest(rates: Steps, known: Mask) -> tuple[Mask, Steps, Steps, Steps]:
         seen += there
     pair = seen > 1
     np.copyto(short, second, where=pair & (lowest == highest))  # all are equal: the first pair is of the first two
-    return pair, np.where(pair, between(lowest, highest), 0), long, short
+    return np.where(pair, between(lowest, highest), NOTHING), long, short
 
 
 _NUMBERS = attrgetter("at", "value", "interval")

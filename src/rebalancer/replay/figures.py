@@ -82,20 +82,21 @@ class Figures:
         received: Steps = paid[short, left] - paid[short, opened] - (paid[long, left] - paid[long, opened])
         return received
 
-    def by_part(self, settings: int, cuts: Sequence[int]) -> Steps:
-        """Funding, cost, trades and legs by setting, symbol and part: the times between these ticks."""
-        np, symbols = numpy(), len(self.board.symbols)
+    def by_part(self, settings: int, edges: Steps) -> Steps:
+        """Funding, cost, trades and legs by setting, symbol and part: part n is the time from tick `edges[n]` on,
+        before `edges[n + 1]`.
+        """
+        np, symbols, parts = numpy(), len(self.board.symbols), len(edges) - 1
         lane, opened, _, _, left, _ = self.positions
-        sums = np.zeros((4, settings * symbols, len(cuts) + 1), dtype=np.int64)
-        within = np.clip(np.array(cuts, dtype=np.int64), 0, self.board.ticks)
-        for part, (first, after) in enumerate(pairwise((0, *within.tolist(), self.board.ticks))):
+        sums = np.zeros((4, settings * symbols, parts), dtype=np.int64)
+        for part, (first, after) in enumerate(pairwise(edges.tolist())):
             there = np.flatnonzero((opened < after) & (left >= first))
             np.add.at(sums[0, :, part], lane[there], self.funding(there, first=first, after=after))
         for tick, happened, traded in ((opened, self.entered, self.opening), (left, 1, self.leaving)):
-            where = lane, np.searchsorted(within, tick, side="right")
+            where = lane, np.searchsorted(edges[1:-1], tick, side="right")
             for into, amounts in zip(sums[1:], (traded.cost, happened, traded.legs), strict=True):
                 np.add.at(into, where, amounts)
-        by_part: Steps = sums.reshape(4, settings, symbols, len(cuts) + 1)
+        by_part: Steps = sums.reshape(4, settings, symbols, parts)
         return by_part
 
     def enter(self, ledger: Ledger, program: Program, *, holds: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ..costs import Costs
 from ..domain.names import as_line
@@ -18,6 +18,9 @@ from .figures import Figures
 from .program import NoColumnsError, Program, Shape, program
 from .work import Work
 
+if TYPE_CHECKING:
+    from .columns import Steps
+
 Engine = Literal["auto", "scalar", "numpy", "compiled"]
 """How a replay is run; its decisions are the same. `auto`: through columns if it can be, compiled if that pays."""
 
@@ -27,8 +30,8 @@ WORTH_COMPILING = 20_000_000
 """Ticks of all lanes from which on compiling a strategy takes less time than it saves."""
 
 
-_TOGETHER = {"numpy": 16_000_000, "compiled": 2_000_000}
-"""Ticks of all lanes that run at once: what they find is to stay in fast memory, while numpy wants long arrays."""
+_TOGETHER = 16_000_000
+"""Ticks of all lanes whose positions are found at once: there must be room for them."""
 
 
 class Lane(NamedTuple):
@@ -69,15 +72,38 @@ def check_engine(engine: str) -> None:
 
 def figures(board: Board, lanes: Sequence[Lane], *, engine: ColumnEngine) -> Iterator[tuple[list[int], Figures]]:
     """The places of some lanes that have one shape, and their figures, until all were run."""
+    most = max(1, _TOGETHER // (len(board.symbols) * board.ticks))
+    for places, work, switches, legs in _works(board, lanes, most=most):
+        found = (kernel if engine == "compiled" else windows).positions(work)
+        yield places, Figures.of(board, found, switches=switches, legs=legs)
+
+
+def sums(board: Board, lanes: Sequence[Lane], cuts: Sequence[int], *, engine: ColumnEngine) -> Steps:
+    """Funding, cost, trades and legs by lane, symbol and part: the times between these ticks."""
     np = numpy()
-    most = max(1, _TOGETHER[engine] // (len(board.symbols) * board.ticks))
+    found: Steps = np.empty((4, len(lanes), len(board.symbols), len(cuts) + 1), dtype=np.int64)
+    edges = np.array([0, *np.clip(cuts, 0, board.ticks), board.ticks], dtype=np.int64)
+    if engine == "numpy":
+        for places, part in figures(board, lanes, engine=engine):
+            found[:, places] = part.by_part(len(places), edges)
+        return found
+    for places, work, switches, legs in _works(board, lanes, most=len(lanes)):
+        found[:, places] = kernel.sums(work, switches, legs, edges)
+    return found
+
+
+def _works(board: Board, lanes: Sequence[Lane], *, most: int) -> Iterator[tuple[list[int], Work, list[bool], Steps]]:
+    """Lanes of one shape each, at most so many together: their places, their work, which of their rules switch, and
+    by lane and market what a leg costs.
+    """
+    np = numpy()
     shapes: dict[Shape, list[int]] = {}
     for place, one in enumerate(lanes):
         shapes.setdefault(one.program.shape, []).append(place)
+    legs = {costs: board.legs(costs) for costs in {one.costs for one in lanes}}
     parts = ((shape, every[at : at + most]) for shape, every in shapes.items() for at in range(0, len(every), most))
     for shape, places in parts:
-        work = Work.of(board, [lanes[place].program for place in places], [lanes[place].limit for place in places])
-        found = (kernel if engine == "compiled" else windows).positions(work)
-        legs = np.stack([board.legs(lanes[place].costs) for place in places])
+        some = [lanes[place] for place in places]
+        work = Work.of(board, [one.program for one in some], [one.limit for one in some])
         switches = [alternative.switch is not None for alternative in shape.alternatives]
-        yield places, Figures.of(board, found, switches=switches, legs=legs)
+        yield places, work, switches, np.stack([legs[one.costs] for one in some])

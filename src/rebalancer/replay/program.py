@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
 from ..costs import Costs
@@ -196,8 +197,7 @@ class _Writer:
 
     def _read(self, code: str) -> None:
         """Note the fields of the legs that an expression reads."""
-        mentioned = compile(code, __file__, "eval").co_names
-        self.fields.update(name for name in FIELDS if {f"long_{name}", f"short_{name}"} & set(mentioned))
+        self.fields.update(_fields(code))
 
     def _call(self, function: Function, owner: GridRule | GridGuard, place: int, found: dict[str, str]) -> str:
         """A call of a stated function: values by their names, the rule's own parameters as numbered ones."""
@@ -221,6 +221,12 @@ class _Writer:
     def _next(self) -> int:
         self._asked += 1
         return self._asked
+
+
+@cache
+def _fields(code: str) -> frozenset[str]:
+    mentioned = set(compile(code, __file__, "eval").co_names)
+    return frozenset(name for name in FIELDS if {f"long_{name}", f"short_{name}"} & mentioned)
 
 
 def _proposes(rule: Rule) -> bool:

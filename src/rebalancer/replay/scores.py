@@ -24,7 +24,7 @@ from ..rules.combined import CombinedStrategy
 from .board import Board
 from .columns import MOST, numpy
 from .engine import HOUR, replay
-from .lanes import Engine, Lane, check_engine, column_engine, figures, lane
+from .lanes import Engine, Lane, check_engine, column_engine, lane, sums
 from .log import Trade, TradeAction
 from .program import NoColumnsError
 
@@ -149,9 +149,7 @@ class Scorer:
         self._asked += len(lanes)
         ticks = [-(-(edge - board.first) // board.every) for edge in self._edges]
         cells = max(self._asked, self._expected) * len(board.symbols) * board.ticks
-        for places, part in figures(board, list(lanes.values()), engine=column_engine(engine, cells)):
-            numbers = list(lanes)
-            found[:, [numbers[place] for place in places]] = part.by_part(len(places), ticks)
+        found[:, list(lanes)] = sums(board, list(lanes.values()), ticks, engine=column_engine(engine, cells))
 
 
 def _scorer(history: FundingHistory, every: timedelta, cuts: tuple[datetime, ...], expected: int) -> Scorer:

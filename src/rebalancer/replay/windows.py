@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..domain.book import NEVER
 from ..rules.values import UNSCHEDULED
-from .board import between
+from .board import NOTHING, between
 from .columns import numpy
 from .program import Line, Shape
 from .work import END, Positions, Work
@@ -39,8 +39,8 @@ def positions(work: Work) -> Positions:
 
 
 class _Run:
-    """Some lanes. Per lane: the held pair's legs, when it was `opened` (ticks), its entry divergence, and the next tick
-    `at` which it is decided.
+    """Some lanes. Per lane: whether it `holds` a pair, the legs, when they were `opened` (ticks), the entry divergence,
+    and the next tick `at` which it is decided.
     """
 
     def __init__(self, work: Work, lanes: Steps) -> None:
@@ -51,23 +51,25 @@ class _Run:
         self._hope, self._decide = written(work.shape)
         self._entries, self._entry_row = self._next_entries()
         self._long, self._short, self._opened, self._entry, self._at = np.zeros((5, len(lanes)), dtype=np.int64)
+        self._holds = np.zeros(len(lanes), dtype=bool)
         self._found: list[tuple[Steps, ...]] = []
         self._same = [bool((column == column[0]).all()) for column in work.parameters.T]
 
     def run(self) -> Positions:
         """Replay the lanes to the end."""
         np = self._np
-        active = self._open(np.arange(len(self._lane)), np.zeros(len(self._lane), dtype=np.int64))
+        self._open(np.arange(len(self._lane)), np.zeros(len(self._lane), dtype=np.int64))
+        active = np.flatnonzero(self._holds)
         ahead = 16.0
         while len(active):
             width = max(1, min(int(2 * ahead), max(4, _CELLS // len(active))))
             before = self._at[active]
             hopeful, tick = self._look(active, width)
             self._at[active[~hopeful]] += width
-            decided = active[hopeful]
-            gone = self._settle(decided, tick) if len(decided) else decided
+            if len(tick):
+                self._settle(active[hopeful], tick)
             ahead = max(2.0, 0.7 * ahead + 0.3 * float((self._at[active] - before).mean()))
-            active = self._ended(np.setdiff1d(active, gone, assume_unique=True) if len(gone) else active)
+            active = self._ended(active[self._holds[active]])
         nothing = (np.zeros(0, dtype=np.int64),) * len(Positions._fields)
         return Positions(*(np.concatenate(parts) for parts in zip(nothing, *self._found, strict=True)))
 
@@ -75,22 +77,22 @@ class _Run:
         """By (symbol, limit) and tick: the first tick from there on at which a pair is opened; and each lane's row."""
         np, ticks = self._np, self._board.ticks
         keys = np.stack((self._symbol, self._work.limit[self._setting]))
-        (symbols, limits), rows = np.unique(keys, axis=1, return_inverse=True)
-        widest = self._board.widest
-        opens = widest.there[symbols] & (widest.divergence[symbols] > limits[:, None])
-        entries = np.full((len(symbols), ticks + 2), ticks, dtype=np.int64)
-        entries[:, :ticks] = np.where(opens, np.arange(ticks), ticks)
-        soonest: Steps = np.minimum.accumulate(entries[:, ::-1], axis=1)[:, ::-1]
+        pairs, rows = np.unique(keys, axis=1, return_inverse=True)
+        soonest = np.full((pairs.shape[1], ticks + 2), ticks, dtype=np.int32)
+        every = np.arange(ticks, dtype=np.int32)
+        for row, (symbol, limit) in zip(soonest, pairs.T.tolist(), strict=True):
+            np.copyto(row[:ticks], every, where=self._board.widest.divergence[symbol] > limit)
+            np.minimum.accumulate(row[::-1], out=row[::-1])
         return soonest, rows.ravel()
 
-    def _open(self, lanes: Steps, tick: Steps) -> Steps:
-        """Open the next pair of these lanes, from a tick on; those that open one."""
-        opened = self._entries[self._entry_row[lanes], tick]
+    def _open(self, lanes: Steps, tick: Steps) -> None:
+        """Open the next pair of these lanes, from a tick on; those that never do hold nothing any more."""
+        opened = self._entries[self._entry_row[lanes], tick].astype(self._np.int64)
         there = opened < self._board.ticks
+        self._holds[lanes] = there
         lanes, opened = lanes[there], opened[there]
         widest, symbol = self._board.widest, self._symbol[lanes]
         self._hold(lanes, opened, widest.long[symbol, opened], widest.short[symbol, opened])
-        return lanes
 
     def _hold(self, lanes: Steps, tick: Steps, long: Steps, short: Steps) -> None:
         rates = self._board.rates
@@ -121,8 +123,8 @@ class _Run:
         hopeful = hope[np.arange(len(lanes)), first] & (ticks < self._board.ticks)
         return hopeful, ticks[hopeful]
 
-    def _settle(self, lanes: Steps, tick: Steps) -> Steps:
-        """Decide the lanes at a tick each; those that are flat now, and will not open a pair again."""
+    def _settle(self, lanes: Steps, tick: Steps) -> None:
+        """Decide the lanes at a tick each."""
         np = self._np
         rule, to_long, to_short = (np.full(len(lanes), END) for _ in range(3))
         search = _Search(self._work, self._setting[lanes], self._long[lanes], self._short[lanes], tick)
@@ -137,10 +139,7 @@ class _Run:
         switches = acts & (to_long != END)
         self._hold(lanes[switches], tick[switches], to_long[switches], to_short[switches])
         closed = acts & ~switches
-        if not closed.any():
-            return lanes[:0]
-        stay = self._open(lanes[closed], tick[closed] + 1)
-        return np.setdiff1d(lanes[closed], stay, assume_unique=True)  # type: ignore[no-any-return]  # numpy is untyped
+        self._open(lanes[closed], tick[closed] + 1)
 
     def _values(self, lanes: Steps, tick: Steps) -> dict[str, Any]:
         """What the program reads of the lanes at these ticks: arrays in the shape of `tick`."""
@@ -148,10 +147,14 @@ class _Run:
         spread = (slice(None), *(None,) * (tick.ndim - 1))
         setting = self._setting[lanes]
 
-        def of_market(column: Any, rows: Steps) -> Steps:
-            taken: Steps = column.ravel().take((rows * board.ticks)[spread] + tick, mode="clip")
+        def places(rows: Steps) -> Steps:
+            return (rows * board.ticks)[spread] + tick
+
+        def of(column: Any, at: Steps) -> Steps:
+            taken: Steps = column.ravel().take(at, mode="clip")
             return taken
 
+        long, short = places(self._long[lanes]), places(self._short[lanes])
         values: dict[str, Any] = {
             "now": board.first + board.every * tick,
             "opened": (board.first + board.every * self._opened[lanes])[spread],
@@ -159,14 +162,12 @@ class _Run:
         }
         for name in work.shape.fields:
             column = getattr(board, _COLUMNS[name])
-            values[f"long_{name}"] = of_market(column, self._long[lanes])
-            values[f"short_{name}"] = of_market(column, self._short[lanes])
+            values[f"long_{name}"], values[f"short_{name}"] = of(column, long), of(column, short)
         for place, same in enumerate(self._same):
             column = work.parameters[:, place]
             values[f"p{place}"] = int(column[0]) if same else column[setting][spread]
         if work.shape.switches:
-            values["wide_there"] = of_market(board.widest.there, self._symbol[lanes])
-            values["wide_divergence"] = of_market(board.widest.divergence, self._symbol[lanes])
+            values["wide_divergence"] = of(board.widest.divergence, places(self._symbol[lanes]))
         for number in range(work.shape.switches):
             values[f"floor_{number}"] = work.floor[setting, number][spread]
         return values
@@ -233,12 +234,13 @@ def written(shape: Shape) -> tuple[Callable[..., Any], Callable[..., Any]]:
         "no": np.logical_not,
         "always": True,
         "NEVER": NEVER,
+        "NOTHING": NOTHING,
         "UNSCHEDULED": UNSCHEDULED,
     }
     given = ["now", "opened", "entry", *(f"{leg}_{name}" for name in shape.fields for leg in ("long", "short"))]
     given += [f"p{place}" for place in range(shape.parameters)]
     if shape.switches:
-        given += ["wide_there", "wide_divergence", *(f"floor_{number}" for number in range(shape.switches))]
+        given += ["wide_divergence", *(f"floor_{number}" for number in range(shape.switches))]
     lines = [line for alternative in shape.alternatives for line in alternative.lines]
     hope = " | ".join(alternative.fires for alternative in shape.alternatives)
     results = (
@@ -262,7 +264,7 @@ def _hoped(line: Line) -> list[str]:
         "divergence_there = wide_divergence",
         f"cost = floor_{line.switch.number}",
         f"gain = {line.switch.gain}",
-        f"{line.name} = {line.switch.able} & wide_there & {line.switch.fires}",
+        f"{line.name} = {line.switch.able} & (divergence_there > NOTHING) & {line.switch.fires}",
     ]
 
 
