@@ -38,6 +38,7 @@ from rebalancer import (
     LegImbalance,
     MarketSnapshot,
     MissingExtraError,
+    NetCarry,
     OpenInterestImbalance,
     Opportunity,
     ProfitErosion,
@@ -45,6 +46,7 @@ from rebalancer import (
     Rule,
     RuleContext,
     SettlementDue,
+    Smoothed,
     TimeLimit,
     Verdict,
     presets,
@@ -58,7 +60,7 @@ from rebalancer.replay.figures import Figures
 from rebalancer.replay.lanes import Engine
 from rebalancer.replay.program import program
 from rebalancer.replay.scores import Scorer, Setting
-from rebalancer.replay.work import Positions, Work
+from rebalancer.replay.work import Opening, Positions, Work
 from rebalancer.rules.algebra import Qualified
 from rebalancer.rules.grid import Function
 
@@ -116,6 +118,34 @@ def plain(random: Random) -> CombinedStrategy:
     return CombinedStrategy(*(make() for make in random.sample(rules, random.randint(1, 4))))
 
 
+def carry(random: Random) -> NetCarry:
+    """On days instead of weeks, and with costs as small as the rates."""
+    fees = Costs(leg_bps=random.choice(["0", "0.1", "0.3"]), venues={"a": "0.2", "b": random.choice(["-0.1", "0.7"])})
+    return NetCarry(
+        costs=random.choice([fees, Costs(leg_bps="0.1")]),
+        horizon=hours(random.choice([4, 9, 30])),
+        half_life=hours(random.choice([2, 5, 40])),
+        clip_bps=random.choice(["0.5", "3"]),
+        warm_up=hours(random.choice([0, 3, 9])),
+        max_unknown=random.choice([None, hours(5), hours(9)]),
+    )
+
+
+def smoothed(random: Random) -> CombinedStrategy:
+    """What reads smoothed rates, beside what does not."""
+    one, other = (Smoothed(half_life=hours(random.choice([1, 6])), warm_up=hours(random.choice([0, 4]))) for _ in "12")
+    rules: list[Callable[[], Rule]] = [
+        lambda: carry(random),
+        lambda: carry(random) & HeldFor(at_least=hours(3)) & ~SettlementDue(within=hours(2)),
+        lambda: DivergenceFlip(signal=one) & ~ProfitErosion(keep="0.5", signal=other),
+        lambda: ProfitErosion(keep=random.choice(["0.5", "1"]), signal=one),
+        lambda: BetterOpportunity(min_improvement="0.00005", cost_bps=random.choice([0, 1]), signal=other),
+        lambda: BetterOpportunity(min_improvement="0.0003", costs=Costs(leg_bps=1, venues={"a": -1})),
+        lambda: TimeLimit(max_age=hours(20)),
+    ]
+    return CombinedStrategy(*(make() for make in random.sample(rules, random.randint(1, 4))))
+
+
 def a_history(random: Random) -> FundingHistory:
     """Some days of some markets: rates that are often exactly equal, gaps, late starts, ends, changes of rhythm."""
     kinds = [RateKind.SETTLED] * 5 + [RateKind.FORMING]
@@ -155,16 +185,18 @@ def run(strategy: CombinedStrategy, history: FundingHistory, engine: Engine, **o
 def options(random: Random) -> dict[str, Any]:
     return {
         "every": timedelta(minutes=random.choice([30, 60, 60, 60, 240])),
-        "entry": EntryPolicy(above=random.choice(["-0.001", "0", "0.0001", "0.0000125", "0.0001"])),
+        "entry": random.choice(
+            [EntryPolicy(above=random.choice(["-0.001", "0", "0.0001", "0.0000125", "0.0001"])), None, carry(random)]
+        ),
         "costs": random.choice([None, Costs(leg_bps=1, venues={"a": 0, "b": -1})]),
     }
 
 
-RULES = {"everything": everything, "plain": plain}
+RULES = {"everything": everything, "plain": plain, "smoothed": smoothed}
 seeds = st.integers(0, 2**32).map(Random)
 
 
-@given(seeds, st.sampled_from(["everything", "plain"]))
+@given(seeds, st.sampled_from(sorted(RULES)))
 @settings(max_examples=20)
 def test_numpy_decides_and_reports_what_the_scalar_engine_does(random: Random, rules: str) -> None:
     strategy, history = RULES[rules](random), a_history(random)
@@ -172,7 +204,7 @@ def test_numpy_decides_and_reports_what_the_scalar_engine_does(random: Random, r
     assert run(strategy, history, "numpy", **how) == run(strategy, history, "scalar", **how)
 
 
-@given(seeds, st.sampled_from(["everything", "plain"]))
+@given(seeds, st.sampled_from(sorted(RULES)))
 @settings(max_examples=30)
 def test_the_driver_that_is_compiled_holds_the_positions_that_numpy_does(random: Random, rules: str) -> None:
     """The driver's text is run as it is: what numba compiles is this very text."""
@@ -180,7 +212,7 @@ def test_the_driver_that_is_compiled_holds_the_positions_that_numpy_does(random:
     same(kernel.positions(work, ready=as_it_is), windows.positions(work))
 
 
-@given(seeds, st.sampled_from(["everything", "plain"]))
+@given(seeds, st.sampled_from(sorted(RULES)))
 @settings(max_examples=30)
 def test_the_loops_that_are_compiled_add_up_what_the_positions_that_numpy_finds_earned(
     random: Random, rules: str
@@ -214,7 +246,9 @@ def test_what_threads_add_up_is_what_one_adds_up(monkeypatch: pytest.MonkeyPatch
     expected = found()
     assert seen == {threading.get_ident()}
     monkeypatch.setattr(kernel, "_WORTH_A_THREAD", 1)
-    monkeypatch.setattr(kernel, "_spare", lambda ticks: np.zeros((3, ticks), dtype=np.int64))
+    monkeypatch.setattr(
+        kernel, "_spare", lambda one: np.zeros((2 + len(one.rankings), one.board.ticks), dtype=np.int64)
+    )
     monkeypatch.setattr(kernel, "cores", lambda: 2)
     seen.clear()
     assert found() == expected
@@ -238,7 +272,11 @@ def some_work(random: Random, rules: str) -> Work:
     first = RULES[rules](random)
     programs = [program(first), *(program(RULES[rules](random)) for _ in range(2) if rules == "everything")]
     board = Board.of(a_history(random), every=HOUR)
-    return Work.of(board, programs, [random.choice([-(10**9), 0, 10**8]) for _ in programs])
+    if rules == "smoothed":
+        one = carry(random)
+        opening = Opening(0, int(one.horizon.total_seconds()), one.signal, one.costs)
+        return Work.of(board, programs, [opening for _ in programs])
+    return Work.of(board, programs, [Opening(random.choice([-(10**9), 0, 10**8])) for _ in programs])
 
 
 def switching(work: Work) -> list[bool]:
@@ -530,7 +568,7 @@ def engines() -> list[Engine]:
 
 
 @pytest.mark.campaign
-@given(seeds, st.sampled_from(["everything", "plain"]))
+@given(seeds, st.sampled_from(sorted(RULES)))
 @settings(max_examples=1500)
 def test_numpy_decides_alike_in_many_more_histories(random: Random, rules: str) -> None:
     strategy, history, how = RULES[rules](random), a_history(random), options(random)

@@ -19,6 +19,7 @@ from ..domain.names import Market
 from ..domain.numbers import RATIO_ONE
 from ..domain.smoothed import Smoothed, SmoothedRate
 from ..domain.times import from_epoch, seconds
+from .table import Series
 
 
 def _context() -> Context:
@@ -71,6 +72,18 @@ class Mean:
     def rate(self) -> int:
         """The mean rate per 8 h in grid steps, 0 before the first settlement."""
         return self.num * RATIO_ONE // self.den if self.den else 0
+
+
+def learnt(series: Series, signal: Smoothed, decay: Decay) -> tuple[list[int], list[int], list[int]]:
+    """After each row of a settled series: the mean rate, its weight (`den`), and how many seconds were seen."""
+    mean = Mean(decay)
+    rates, weights, seen = [], [], []
+    for row in series.rows:
+        mean.settle(row.at, clipped(row.per_8h, signal), row.interval)
+        rates.append(mean.rate)
+        weights.append(mean.den)
+        seen.append(mean.seen)
+    return rates, weights, seen
 
 
 class Means:

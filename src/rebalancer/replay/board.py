@@ -16,12 +16,14 @@ from ..costs import Costs
 from ..domain.funding import MAX_INTERVAL, RateKind, divergence
 from ..domain.names import Market
 from ..domain.numbers import EIGHT_HOURS, ONE
+from ..domain.smoothed import Smoothed
 from ..domain.times import seconds
 from ..errors import HistoryError
 from ..history.read import MAX_INTEREST
+from ..history.smoothing import Decay, learnt
 from ..history.table import FundingHistory, Series
 from ..history.view import MAX_INTERVALS
-from ..rules.values import UNSCHEDULED
+from ..rules.values import NEVER_SEEN, UNSCHEDULED
 from .columns import MOST, numpy
 
 if TYPE_CHECKING:
@@ -48,6 +50,16 @@ class Widest(NamedTuple):
     divergence: Steps
     long: Places
     short: Places
+
+
+class MeanColumns(NamedTuple):
+    """Smoothed rates per 8 h, 0 where not `known`; and when a market was settled last (epoch seconds, or NEVER_SEEN).
+    Arrays of (markets x ticks).
+    """
+
+    rates: Steps
+    known: Mask
+    at: Steps
 
 
 @dataclass(frozen=True)
@@ -186,15 +198,54 @@ class Board:
         high: Steps = np.append(self.low[1:], len(self.markets))
         return high
 
+    def means(self, signal: Smoothed) -> MeanColumns:
+        """The smoothed rates of a signal, learnt from the rows in Python's integers: in 64 bits they would wrap."""
+        found = self._means.get(signal)
+        if found is None:
+            found = self._means[signal] = self._learnt(signal)
+        return found
+
     @cached_property
-    def widest(self) -> Widest:
-        """The widest pair of each symbol, tick by tick."""
+    def _means(self) -> dict[Smoothed, MeanColumns]:
+        return {}
+
+    def _learnt(self, signal: Smoothed) -> MeanColumns:
+        np, shape = numpy(), self.rates.shape
+        at = np.full(shape, NEVER_SEEN, dtype=np.int64)
+        found = MeanColumns(np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=bool), at)
+        decay = Decay(signal.half_life)
+        for place, series in enumerate(self.series):
+            if series.kind is RateKind.SETTLED:
+                last = self._last(place)
+                rates, weights, seen = learnt(series, signal, decay)
+                seen_there = (last >= 0) & (np.array(seen, dtype=np.int64)[last] >= signal.warm_up_seconds)
+                known = found.known[place] = self.known[place] & seen_there & (np.array(weights)[last] > 0)
+                np.multiply(np.array(rates, dtype=np.int64)[last], known, out=found.rates[place])
+                np.copyto(at[place], self._rows[place][0][last], where=last >= 0)
+        return found
+
+    def ranked(self, signal: Smoothed | None) -> tuple[Steps, Mask]:
+        """What pairs are ranked by, and where it is known: the means of a signal, or (None) the last rates."""
+        return (self.rates, self.known) if signal is None else self.means(signal)[:2]
+
+    def widest(self, signal: Smoothed | None) -> Widest:
+        """The widest pair of each symbol, tick by tick, by what `ranked` says."""
+        found = self._widest.get(signal)
+        if found is None:
+            found = self._widest[signal] = self._find_widest(*self.ranked(signal))
+        return found
+
+    @cached_property
+    def _widest(self) -> dict[Smoothed | None, Widest]:
+        return {}
+
+    def _find_widest(self, rates: Steps, known: Mask) -> Widest:
         np = numpy()
         shape = len(self.symbols), self.ticks
         found = Widest(np.empty(shape, dtype=np.int64), *(np.empty(shape, dtype=np.int32) for _ in range(2)))
         for place, (low, high) in enumerate(zip(self.low.tolist(), self.high.tolist(), strict=True)):
             widest = _wider if high - low == 2 else _widest
-            divergence, long, short = widest(self.rates[low:high], self.known[low:high])
+            divergence, long, short = widest(rates[low:high], known[low:high])
             found.divergence[place] = divergence
             np.add(long, low, out=found.long[place], casting="same_kind")
             np.add(short, low, out=found.short[place], casting="same_kind")

@@ -11,9 +11,9 @@ from typing import Any
 from ..domain.book import NEVER
 from ..domain.funding import divergence
 from ..rules.grid import Function
-from ..rules.values import UNSCHEDULED
+from ..rules.values import NEVER_SEEN, UNSCHEDULED
 from .board import NOTHING
-from .loops import widest_legs
+from .loops import best_opening
 from .program import Line, Shape
 from .work import END
 
@@ -23,16 +23,18 @@ def made(shape: Shape, ready: Callable[[Function], Any]) -> Any:
 
     `run` replays one setting on one symbol and writes the positions that it held into `room`, as rows of `Positions`,
     from the row `filled` on; it says up to which row the room is filled then. There must be room for a row a tick.
-    `wides` is the symbol's widest divergence by tick (`loops.find_widest`).
+    `values` and `known` are what pairs are compared by, `wides` the symbol's widest divergence by each of them and by
+    tick (`loops.find_widest`).
     """
     namespace: dict[str, Any] = {
         **{name: ready(function) for name, function in shape.functions},
         "between": ready(divergence),
         "smaller": ready(_smaller),
         "no": ready(_no),
-        "widest_legs": ready(widest_legs),
+        "best_opening": ready(best_opening),
         "always": True,
         "NEVER": NEVER,
+        "NEVER_SEEN": NEVER_SEEN,
         "NOTHING": NOTHING,
         "UNSCHEDULED": UNSCHEDULED,
         "END": END,
@@ -51,28 +53,33 @@ def _no(mask: bool) -> bool:  # noqa: FBT001
 
 def source(shape: Shape) -> str:
     """The text of the lane."""
-    given = "lane, setting, low, high, wides, room, filled, columns"
-    more = "first, every, ticks, limits, parameters, floors, flats, all_legs"
+    given = "lane, setting, low, high, wides, room, filled, values, known, columns"
+    more = "first, every, ticks, entry_at, limits, opens, entry_legs, parameters, floors, flats, all_legs"
     return "\n".join((f"def run({given}, {more}):", *(f"    {line}" for line in _run(shape))))
 
 
 def _run(shape: Shape) -> Iterator[str]:
     yield f"{', '.join(f'{name}_column' for name in shape.fields)} = columns"
-    yield "limit = limits[setting]"
+    yield "limit, horizon, least = limits[setting], opens[setting, 0], opens[setting, 1]"
     yield from (f"p{place} = parameters[setting, {place}]" for place in range(shape.parameters))
-    for number in range(shape.switches):
+    for number in range(shape.priced):
         yield f"floor_{number}, flat_{number} = floors[setting, {number}], flats[setting, {number}]"
         yield f"legs_{number} = all_legs[setting, {number}]"
     yield "tick, rule = 0, 0"
     yield "while True:"
-    yield "    while tick < ticks and wides[tick] <= limit:"
+    yield "    while tick < ticks and wides[entry_at, tick] <= limit:"
     yield "        tick += 1"
     yield "    if tick == ticks:"
     yield "        break"
-    yield "    long, short = widest_legs(rate_column, known_column, low, high, tick)"
+    yield "    rates, there = values[entry_at], known[entry_at]"
+    yield "    long, short = best_opening(rates, there, low, high, tick, entry_legs[setting], horizon, least)"
+    yield "    if long == END:"
+    yield "        tick += 1"
+    yield "        continue"
     yield "    while True:"
     yield "        begun, opened = tick, first + every * tick"
     yield "        entry = between(rate_column[long, tick], rate_column[short, tick])"
+    yield from (f"        leaving_{number} = legs_{number}[long] + legs_{number}[short]" for number in shape.leaving)
     yield "        rule, to_long, to_short = END, END, END"
     yield "        for tick in range(begun + 1, ticks):"
     yield "            now = first + every * tick"
@@ -105,26 +112,26 @@ def _line(line: Line) -> Iterator[str]:
     if line.switch is None:
         yield f"{line.name} = {line.code}"
         return
-    number, gain, fires, able = line.switch
+    number, ranking, gain, fires, able = line.switch
     yield f"long_{number} = short_{number} = END"
     yield f"{line.name} = False"
-    yield f"if {able} and wides[tick] > NOTHING:"
-    yield "    divergence_there = wides[tick]"
+    yield f"if {able} and wides[{ranking}, tick] > NOTHING:"
+    yield f"    divergence_there = wides[{ranking}, tick]"
     yield f"    cost = floor_{number}"
     yield f"    gain = {gain}"
     yield f"    if {fires}:"
-    yield "        largest = gain"
+    yield f"        largest, rates, there = gain, values[{ranking}], known[{ranking}]"
     yield "        for i in range(low, high):"
-    yield "            if not known_column[i, tick]:"
+    yield "            if not there[i, tick]:"
     yield "                continue"
     yield f"            there_long = flat_{number} if i == long else flat_{number} + legs_{number}[i]"
     yield f"            there_long = there_long if i == long else there_long + legs_{number}[long]"
     yield "            for j in range(low, high):"
-    yield "                if j == i or not known_column[j, tick] or (i == long and j == short):"
+    yield "                if j == i or not there[j, tick] or (i == long and j == short):"
     yield "                    continue"
     yield f"                kept = legs_{number}[j] + legs_{number}[short]"
     yield "                cost = there_long if j == short else there_long + kept"
-    yield "                divergence_there = between(rate_column[i, tick], rate_column[j, tick])"
+    yield "                divergence_there = between(rates[i, tick], rates[j, tick])"
     yield f"                gain = {gain}"
     yield f"                if long_{number} == END or gain > largest:"
     yield f"                    largest, long_{number}, short_{number} = gain, i, j"

@@ -54,7 +54,7 @@ def positions(work: Work, *, ready: Ready = jit) -> Positions:
     """The positions that the lanes of the work held; each function is made `ready` before (compiled)."""
     np, ticks = numpy(), work.board.ticks
     keep, given, settings = kept(work.shape, ready), _given(work), len(work.limit)
-    spare, at, parts = _spare(ticks), 0, []
+    spare, at, parts = _spare(work), 0, []
     while at < work.lanes:
         room = _room(max(_ROWS, ticks))
         at, filled = keep(at, work.lanes, settings, room, spare, *given)
@@ -77,7 +77,7 @@ def sums(work: Work, switches: Sequence[bool], legs: Steps, edges: Steps, *, rea
     figures = np.array([*switches, False]), legs, work.board.paid, edges, found
 
     def some(start: int, stop: int) -> None:
-        total(start, stop, settings, _room(ticks), _spare(ticks), *given, *figures)
+        total(start, stop, settings, _room(ticks), _spare(work), *given, *figures)
 
     count = threads(work.lanes * ticks)
     if count == 1:
@@ -98,12 +98,11 @@ def threads(cells: int) -> int:
 def _given(work: Work) -> tuple[Any, ...]:
     """What all lanes read."""
     board = work.board
-    columns = tuple(getattr(board, _COLUMNS[name]) for name in work.shape.fields)
-    numbers = work.limit, work.parameters, work.floor, work.flat, work.legs
-    return board.low, board.high, columns, (board.first, board.every, board.ticks, *numbers)
-
-
-_COLUMNS = {"rate": "rates", "known": "known", "due": "due", "pays": "pays", "interest": "interest"}
+    columns = tuple(work.column(name) for name in work.shape.fields)
+    values, known = zip(*map(board.ranked, work.rankings), strict=True)
+    opening = work.entry, work.limit, work.opens, work.entry_legs
+    numbers = work.parameters, work.floor, work.flat, work.legs
+    return board.low, board.high, values, known, columns, (board.first, board.every, board.ticks, *opening, *numbers)
 
 
 def _room(rows: int) -> Steps:
@@ -112,9 +111,9 @@ def _room(rows: int) -> Steps:
     return room
 
 
-def _spare(ticks: int) -> Steps:
+def _spare(work: Work) -> Steps:
     np = numpy()
-    spare: Steps = np.empty((3, ticks), dtype=np.int64)
+    spare: Steps = np.empty((2 + len(work.rankings), work.board.ticks), dtype=np.int64)
     return spare
 
 

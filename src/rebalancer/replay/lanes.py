@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from ..costs import Costs
 from ..domain.names import as_line
 from ..domain.numbers import FRACTION_PLACES, to_grid
+from ..domain.smoothed import Smoothed
+from ..domain.times import seconds
 from ..entry.policy import Entry, EntryPolicy
 from ..errors import InputError, MissingExtraError
 from ..rules.combined import CombinedStrategy
+from ..rules.net_carry import NetCarry
 from . import kernel, windows
 from .board import Board
 from .columns import numpy
 from .figures import Figures
 from .program import NoColumnsError, Program, Shape, program
-from .work import Work
+from .work import Opening, Work
 
 if TYPE_CHECKING:
     from .columns import Steps
@@ -35,10 +38,10 @@ _TOGETHER = 16_000_000
 
 
 class Lane(NamedTuple):
-    """What runs through columns: a strategy's program, from when on it opens (grid steps), and what a leg costs."""
+    """What runs through columns: a strategy's program, when it opens, and what a leg costs."""
 
     program: Program
-    limit: int
+    opening: Opening
     costs: Costs
 
 
@@ -48,9 +51,15 @@ def lane(strategy: CombinedStrategy, entry: Entry, costs: Costs) -> Lane:
         numpy()
     except MissingExtraError as error:
         raise NoColumnsError("numpy is not installed") from error
-    if type(entry) is not EntryPolicy:
-        raise NoColumnsError(f"the entry policy {as_line(repr(entry), most=100)} is asked tick by tick")
-    return Lane(program(strategy), to_grid(entry.above, FRACTION_PLACES), costs)
+    return Lane(program(strategy), _opening(entry), costs)
+
+
+def _opening(entry: Entry) -> Opening:
+    if type(entry) is EntryPolicy:
+        return Opening(to_grid(entry.above, FRACTION_PLACES))
+    if type(entry) is NetCarry:
+        return Opening(0, seconds(entry.horizon), entry.signal, entry.costs)
+    raise NoColumnsError(f"the entry policy {as_line(repr(entry), most=100)} is asked tick by tick")
 
 
 def column_engine(engine: Engine, cells: int) -> ColumnEngine:
@@ -93,17 +102,17 @@ def sums(board: Board, lanes: Sequence[Lane], cuts: Sequence[int], *, engine: Co
 
 
 def _works(board: Board, lanes: Sequence[Lane], *, most: int) -> Iterator[tuple[list[int], Work, list[bool], Steps]]:
-    """Lanes of one shape each, at most so many together: their places, their work, which of their rules switch, and
-    by lane and market what a leg costs.
+    """Lanes of one shape and the same smoothed rates each, at most so many together: their places, their work, which of
+    their rules switch, and by lane and market what a leg costs.
     """
     np = numpy()
-    shapes: dict[Shape, list[int]] = {}
+    shapes: dict[tuple[Shape, tuple[Smoothed, ...], Smoothed | None], list[int]] = {}
     for place, one in enumerate(lanes):
-        shapes.setdefault(one.program.shape, []).append(place)
+        shapes.setdefault((one.program.shape, one.program.signals, one.opening.signal), []).append(place)
     legs = {costs: board.legs(costs) for costs in {one.costs for one in lanes}}
-    parts = ((shape, every[at : at + most]) for shape, every in shapes.items() for at in range(0, len(every), most))
+    parts = ((key[0], every[at : at + most]) for key, every in shapes.items() for at in range(0, len(every), most))
     for shape, places in parts:
         some = [lanes[place] for place in places]
-        work = Work.of(board, [one.program for one in some], [one.limit for one in some])
+        work = Work.of(board, [one.program for one in some], [one.opening for one in some])
         switches = [alternative.switch is not None for alternative in shape.alternatives]
         yield places, work, switches, np.stack([legs[one.costs] for one in some])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..domain.numbers import EIGHT_HOURS
 from .board import NOTHING
 from .work import END
 
@@ -44,23 +45,21 @@ def find_widest(rates: Any, known: Any, low: int, high: int, lowest: Any, highes
         wides[tick] = apart if wides[tick] > 1 else NOTHING
 
 
-def widest_legs(rates: Any, known: Any, low: int, high: int, tick: int) -> tuple[int, int]:
-    """The legs of the widest pair at a tick at which there is one: long the lowest known rate, short the highest, of
-    equals the first. Where all known rates are equal, the first pair is of the first two of them.
-    """
-    seen, long, short, second = 0, low, low, low
-    for place in range(low, high):
-        if known[place, tick]:
-            seen += 1
-            if seen == 1:
-                long = short = place
-            elif seen == 2:
-                second = place
-            if rates[place, tick] < rates[long, tick]:
-                long = place
-            if rates[place, tick] > rates[short, tick]:
-                short = place
-    return long, second if long == short else short
+def best_opening(
+    rates: Any, known: Any, low: int, high: int, tick: int, legs: Any, horizon: int, least: int
+) -> tuple[int, int]:
+    """The legs of the pair that is opened at a tick (see `Opening`); END where none is."""
+    to_long, to_short, largest = END, END, least
+    for i in range(low, high):
+        if not known[i, tick]:
+            continue
+        for j in range(low, high):
+            if j == i or not known[j, tick]:
+                continue
+            gain = (rates[j, tick] - rates[i, tick]) * horizon - (legs[i] + legs[j]) * EIGHT_HOURS
+            if gain > largest:
+                largest, to_long, to_short = gain, i, j
+    return to_long, to_short
 
 
 def tally(room: Any, filled: int, switches: Any, legs: Any, paid: Any, edges: Any, sums: Any) -> None:
@@ -103,20 +102,23 @@ def kept(run: Callable[..., int], widest: Callable[..., None]) -> Callable[..., 
     """The loop that keeps the positions, of the `run` of a shape (see `driver`) and `find_widest`."""
 
     def keep(
-        start: int, stop: int, settings: int, room: Any, spare: Any, lows: Any, highs: Any, columns: Any, given: Any
-    ) -> tuple[int, int]:
+        start: int, stop: int, settings: int, room: Any, spare: Any, lows: Any, highs: Any,
+        values: Any, known: Any, columns: Any, given: Any,
+    ) -> tuple[int, int]:  # fmt: skip
         """Run the lanes from `start` up to `stop`, in order of (symbol, setting), up to one for which there may be no
         room; say which, and how many rows were written.
         """
         filled = 0
         for place in range(start, stop):
-            if len(room) - filled < len(spare[2]):
+            if len(room) - filled < spare.shape[1]:
                 return place, filled
             symbol, setting = place // settings, place % settings
             if place == start or setting == 0:
-                widest(columns[0], columns[1], lows[symbol], highs[symbol], spare[0], spare[1], spare[2])
+                for rank in range(len(values)):
+                    widest(values[rank], known[rank], lows[symbol], highs[symbol], spare[0], spare[1], spare[2 + rank])
             lane = setting * len(lows) + symbol
-            filled = run(lane, setting, lows[symbol], highs[symbol], spare[2], room, filled, columns, *given)
+            bounds = lows[symbol], highs[symbol]
+            filled = run(lane, setting, *bounds, spare[2:], room, filled, values, known, columns, *given)
         return stop, filled
 
     return keep
@@ -126,16 +128,19 @@ def summed(run: Callable[..., int], widest: Callable[..., None], add: Callable[.
     """The loop that adds up what was earned, of the `run` of a shape (see `driver`), `find_widest` and `tally`."""
 
     def total(
-        start: int, stop: int, settings: int, room: Any, spare: Any, lows: Any, highs: Any, columns: Any, given: Any,
+        start: int, stop: int, settings: int, room: Any, spare: Any, lows: Any, highs: Any,
+        values: Any, known: Any, columns: Any, given: Any,
         switches: Any, legs: Any, paid: Any, edges: Any, sums: Any,
     ) -> None:  # fmt: skip
         """Run the lanes from `start` up to `stop`, in order of (symbol, setting), and add up each of them in `sums`."""
         for place in range(start, stop):
             symbol, setting = place // settings, place % settings
             if place == start or setting == 0:
-                widest(columns[0], columns[1], lows[symbol], highs[symbol], spare[0], spare[1], spare[2])
+                for rank in range(len(values)):
+                    widest(values[rank], known[rank], lows[symbol], highs[symbol], spare[0], spare[1], spare[2 + rank])
             lane = setting * len(lows) + symbol
-            filled = run(lane, setting, lows[symbol], highs[symbol], spare[2], room, 0, columns, *given)
+            bounds = lows[symbol], highs[symbol]
+            filled = run(lane, setting, *bounds, spare[2:], room, 0, values, known, columns, *given)
             add(room, filled, switches, legs[setting], paid, edges, sums[:, setting, symbol])
 
     return total

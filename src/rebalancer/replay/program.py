@@ -7,25 +7,29 @@ mask for one rule (its largest thinkable gain fires) never makes too small a one
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
 
 from ..costs import Costs
-from ..domain.names import Market, as_line
+from ..domain.names import as_line
+from ..domain.smoothed import Smoothed
 from ..domain.verdict import Urgency
 from ..errors import RebalancerError
-from ..rules.algebra import AllOf, AnyOf, Not, Qualified, Unless, proposer
+from ..rules.algebra import AllOf, AnyOf, Not, Qualified, Unless, proposer, qualified_parts
 from ..rules.base import Rule
 from ..rules.combined import CombinedStrategy
 from ..rules.grid import Function, GridRule, Stated, is_stated, names, parameter
 from ..rules.guard import GridGuard, Guard
 from ..rules.target import TargetRule
-from ..rules.values import VALUES
+from ..rules.values import LEAVING_COST
 
 FIELDS = ("rate", "known", "due", "pays", "interest")
-"""What is read of a leg's market."""
+"""What is read of a leg's market, beside its means."""
+MEANS = ("mean", "mean_known", "mean_at")
+"""What is read of a leg's smoothed rate: `long_mean_at_1` is of the program's signal 1."""
+_MEAN = re.compile(r"\b(long|short)_(mean(?:_known|_at)?)\b")
 _HOME = GridRule.__module__.rpartition(".")[0]
 
 
@@ -34,9 +38,13 @@ class NoColumnsError(RebalancerError):
 
 
 class Switch(NamedTuple):
-    """A rule with a target: its `gain` in code, and the name of its functions, by its `number` among such rules."""
+    """A rule with a target: its `gain` in code, and the name of its functions, by its `number` among rules with costs.
+
+    `ranking` is by which of the program's rankings its candidates are compared.
+    """
 
     number: int
+    ranking: int
     gain: str
     fires: str
     able: str
@@ -61,46 +69,58 @@ class Alternative(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """What strategies that differ in numbers alone have in common: it is compiled once."""
+    """What strategies that differ in numbers alone have in common: it is compiled once.
+
+    `priced` rules have costs; what closing costs by those of them in `leaving` is read.
+    """
 
     alternatives: tuple[Alternative, ...]
     functions: tuple[tuple[str, Function], ...]
     fields: tuple[str, ...]
     parameters: int
-    switches: int
+    priced: int
+    leaving: tuple[int, ...]
 
 
 @dataclass(slots=True)
 class Program:
     """A strategy's shape, its numbers, and what its decisions are called.
 
-    Of each rule with a target: `prices` is what a switch costs at least, what it costs besides its legs, and what these
-    cost (None: nothing).
+    Of each rule with costs: `prices` is what a switch costs at least, what it costs besides its legs, and what these
+    cost (None: nothing). `signals` are the smoothed rates that it reads; `rankings` what candidates are compared by
+    (None: their last rates).
     """
 
     shape: Shape
     parameters: tuple[int, ...]
     prices: tuple[tuple[int, int, Costs | None], ...]
     reasons: tuple[str, ...]
+    signals: tuple[Smoothed, ...]
+    rankings: tuple[Smoothed | None, ...]
 
 
 def program(strategy: CombinedStrategy) -> Program:
     """The program of a strategy. Raises NoColumnsError if it asks something that columns can not say."""
     writer = _Writer()
-    alternatives = tuple(writer.alternative(rule) for rule in strategy.rules)
+    rules = [part for rule in strategy.rules for part in qualified_parts(rule)]
+    alternatives = tuple(writer.alternative(rule) for rule in rules)
+    known = (*FIELDS, *(f"{name}_{number}" for number in range(len(writer.signals)) for name in MEANS))
     shape = Shape(
         alternatives,
         tuple(writer.functions.items()),
-        tuple(name for name in FIELDS if name in {"rate", "known"} | writer.fields),
+        tuple(name for name in known if name in {"rate", "known"} | writer.fields),
         len(writer.parameters),
         len(writer.prices),
+        tuple(writer.leaving),
     )
-    return Program(shape, tuple(writer.parameters), tuple(writer.prices), tuple(map(_reason, strategy.rules)))
-
-
-def switch_legs(prices: Sequence[tuple[int, int, Costs | None]], markets: Sequence[Market]) -> list[list[int]]:
-    """By rule with a target and by market, what its pricing says a leg costs in grid steps."""
-    return [[0 if costs is None else costs.leg(market.venue) for market in markets] for _, _, costs in prices]
+    return Program(
+        shape,
+        tuple(writer.parameters),
+        tuple(writer.prices),
+        tuple(map(_reason, rules)),
+        tuple(writer.signals),
+        tuple(writer.rankings),
+    )
 
 
 class _Masks(NamedTuple):
@@ -118,6 +138,9 @@ class _Writer:
     parameters: list[int] = field(default_factory=list)
     prices: list[tuple[int, int, Costs | None]] = field(default_factory=list)
     fields: set[str] = field(default_factory=set)
+    signals: dict[Smoothed, int] = field(default_factory=dict)
+    rankings: dict[Smoothed | None, int] = field(default_factory=dict)
+    leaving: list[int] = field(default_factory=list)
     _lines: list[Line] = field(default_factory=list)
     _written: set[str] = field(default_factory=set)
     _asked: int = 0
@@ -127,7 +150,7 @@ class _Writer:
         self._lines, before = [], len(self.prices)
         masks = self._rule(rule)
         fires = self._line(f"fires_{self._next()}", masks.yes)
-        switch = before if _proposes(rule) else None
+        switch = before if _proposes(rule) else None  # what proposes is written before what qualifies
         return Alternative(tuple(self._lines), fires, switch)
 
     def _rule(self, rule: Rule) -> _Masks:
@@ -163,8 +186,10 @@ class _Writer:
 
     def _stated(self, owner: GridRule | GridGuard, stated: Stated) -> _Masks:
         place = self._next()
-        able = self._able(owner, stated, place)
-        met = self._line(f"met_{place}", self._call(stated.fires, owner, place, {}))
+        if LEAVING_COST in stated.reads:
+            self.prices.append((0, 0, stated.costs))
+        read, able = self._able(owner, stated, place)
+        met = self._line(f"met_{place}", self._call(stated.fires, owner, place, read))
         return _Masks(f"({able} & {met})", f"({able} & no({met}))")
 
     def _target(self, rule: TargetRule) -> _Masks:
@@ -173,31 +198,48 @@ class _Writer:
         stated, place, number = rule.stated(), self._next(), len(self.prices)
         pricing = rule.pricing()
         self.prices.append((pricing.floor, pricing.floor if pricing.legs is None else 0, pricing.legs))
-        able = self._able(rule, stated, place)
-        gain = self._call(rule.gain, rule, place, {"candidate_divergence": "divergence_there", "switch_cost": "cost"})
-        fires = self._call(stated.fires, rule, place, {"gain": "gain"})
-        self._lines.append(Line(f"met_{place}", "", Switch(number, gain, fires, able)))
+        read, able = self._able(rule, stated, place)
+        candidate = {"candidate_divergence": "divergence_there", "switch_cost": "cost"}
+        gain = self._call(rule.gain, rule, place, {**read, **candidate})
+        fires = self._call(stated.fires, rule, place, {**read, "gain": "gain"})
+        ranking = self.rankings.setdefault(stated.signal, len(self.rankings))
+        self._lines.append(Line(f"met_{place}", "", Switch(number, ranking, gain, fires, able)))
         return _Masks(f"met_{place}", f"({able} & no(met_{place}))")
 
-    def _able(self, owner: GridRule | GridGuard, stated: Stated, place: int) -> str:
-        """The mask where all that is read is known, and the rule applies."""
-        known = []
+    def _able(self, owner: GridRule | GridGuard, stated: Stated, place: int) -> tuple[dict[str, str], str]:
+        """What the values that are read are called, and the mask where all are known, and the rule applies."""
+        read, known = {}, []
         for name in stated.reads:
-            column = VALUES[name].column
+            column = stated.source(name).column
             if column is None:
                 raise NoColumnsError(f"{_what(owner)} reads {name}, which a history does not have")
-            self._read(column.value)
-            self._line(name, column.value)
+            called = read[name] = self._called(name, stated)
+            if name == LEAVING_COST:
+                continue
+            self._line(called, self._read(column.value, stated))
             if column.known is not None:
-                self._read(column.known)
-                known.append(self._line(f"{name}_known", column.known))
+                known.append(self._line(f"{called}_known", self._read(column.known, stated)))
         if stated.applies is not None:
-            known.append(self._line(f"applies_{place}", self._call(stated.applies, owner, place, {})))
-        return f"({' & '.join(known)})" if known else "always"
+            known.append(self._line(f"applies_{place}", self._call(stated.applies, owner, place, read)))
+        return read, f"({' & '.join(known)})" if known else "always"
 
-    def _read(self, code: str) -> None:
-        """Note the fields of the legs that an expression reads."""
+    def _called(self, name: str, stated: Stated) -> str:
+        """The value of that name, in words that say by which signal or costs it is read."""
+        if name == LEAVING_COST:
+            self.leaving.append(len(self.prices) - 1)
+            return f"leaving_{len(self.prices) - 1}"
+        return name if stated.by(name) is None else f"{name}_by_{self._signal(stated)}"
+
+    def _signal(self, stated: Stated) -> int:
+        assert stated.signal is not None
+        return self.signals.setdefault(stated.signal, len(self.signals))
+
+    def _read(self, code: str, stated: Stated) -> str:
+        """An expression with the means of this signal. The fields of the legs that it reads are noted."""
+        if _MEAN.search(code):
+            code = _MEAN.sub(rf"\1_\2_{self._signal(stated)}", code)
         self.fields.update(_fields(code))
+        return code
 
     def _call(self, function: Function, owner: GridRule | GridGuard, place: int, found: dict[str, str]) -> str:
         """A call of a stated function: values by their names, the rule's own parameters as numbered ones."""
@@ -226,7 +268,7 @@ class _Writer:
 @cache
 def _fields(code: str) -> frozenset[str]:
     mentioned = set(compile(code, __file__, "eval").co_names)
-    return frozenset(name for name in FIELDS if {f"long_{name}", f"short_{name}"} & mentioned)
+    return frozenset(name.partition("_")[2] for name in mentioned if name.startswith(("long_", "short_")))
 
 
 def _proposes(rule: Rule) -> bool:

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..domain.book import NEVER
-from ..rules.values import UNSCHEDULED
-from .board import NOTHING, between
+from ..domain.numbers import EIGHT_HOURS
+from ..domain.smoothed import Smoothed
+from ..rules.values import NEVER_SEEN, UNSCHEDULED
+from .board import NOTHING, Board, between
 from .columns import numpy
 from .program import Line, Shape
 from .work import END, Positions, Work
@@ -53,6 +55,8 @@ class _Run:
         self._long, self._short, self._opened, self._entry, self._at = np.zeros((5, len(lanes)), dtype=np.int64)
         self._holds = np.zeros(len(lanes), dtype=bool)
         self._found: list[tuple[Steps, ...]] = []
+        legs = work.entry_legs
+        self._equal_legs = bool((legs == legs[:, :1]).all())
         self._same = [bool((column == column[0]).all()) for column in work.parameters.T]
 
     def run(self) -> Positions:
@@ -74,25 +78,43 @@ class _Run:
         return Positions(*(np.concatenate(parts) for parts in zip(nothing, *self._found, strict=True)))
 
     def _next_entries(self) -> tuple[Steps, Steps]:
-        """By (symbol, limit) and tick: the first tick from there on at which a pair is opened; and each lane's row."""
+        """By (symbol, limit) and tick: the first tick from there on with a pair above it; and each lane's row."""
         np, ticks = self._np, self._board.ticks
+        widest = self._board.widest(self._work.rankings[self._work.entry])
         keys = np.stack((self._symbol, self._work.limit[self._setting]))
         pairs, rows = np.unique(keys, axis=1, return_inverse=True)
         soonest = np.full((pairs.shape[1], ticks + 2), ticks, dtype=np.int32)
         every = np.arange(ticks, dtype=np.int32)
         for row, (symbol, limit) in zip(soonest, pairs.T.tolist(), strict=True):
-            np.copyto(row[:ticks], every, where=self._board.widest.divergence[symbol] > limit)
+            np.copyto(row[:ticks], every, where=widest.divergence[symbol] > limit)
             np.minimum.accumulate(row[::-1], out=row[::-1])
         return soonest, rows.ravel()
 
     def _open(self, lanes: Steps, tick: Steps) -> None:
         """Open the next pair of these lanes, from a tick on; those that never do hold nothing any more."""
-        opened = self._entries[self._entry_row[lanes], tick].astype(self._np.int64)
-        there = opened < self._board.ticks
-        self._holds[lanes] = there
-        lanes, opened = lanes[there], opened[there]
-        widest, symbol = self._board.widest, self._symbol[lanes]
-        self._hold(lanes, opened, widest.long[symbol, opened], widest.short[symbol, opened])
+        while len(lanes):
+            opened = self._entries[self._entry_row[lanes], tick].astype(self._np.int64)
+            there = opened < self._board.ticks
+            self._holds[lanes] = there
+            lanes, opened = lanes[there], opened[there]
+            long, short = self._opening(lanes, opened)
+            opens = long != END
+            self._hold(lanes[opens], opened[opens], long[opens], short[opens])
+            lanes, tick = lanes[~opens], opened[~opens] + 1
+
+    def _opening(self, lanes: Steps, tick: Steps) -> tuple[Steps, Steps]:
+        """The legs of the pairs that these lanes open at a tick with one above their limit; END where none is."""
+        np, work, symbol, setting = self._np, self._work, self._symbol[lanes], self._setting[lanes]
+        ranking = work.rankings[work.entry]
+        if self._equal_legs:
+            widest = self._board.widest(ranking)
+            return widest.long[symbol, tick], widest.short[symbol, tick]
+        pairs = _Pairs.of(self._board, ranking, symbol, tick)
+        legs = work.entry_legs[setting[:, None], pairs.markets]
+        horizon, least = (work.opens[setting, place] for place in (0, 1))
+        cost = (legs[:, :, None] + legs[:, None, :]) * EIGHT_HOURS
+        largest, long, short = pairs.best(pairs.divergence * horizon[:, None, None] - cost)
+        return np.where(largest > least, long, END), np.where(largest > least, short, END)
 
     def _hold(self, lanes: Steps, tick: Steps, long: Steps, short: Steps) -> None:
         rates = self._board.rates
@@ -161,19 +183,59 @@ class _Run:
             "entry": self._entry[lanes][spread],
         }
         for name in work.shape.fields:
-            column = getattr(board, _COLUMNS[name])
+            column = work.column(name)
             values[f"long_{name}"], values[f"short_{name}"] = of(column, long), of(column, short)
         for place, same in enumerate(self._same):
             column = work.parameters[:, place]
             values[f"p{place}"] = int(column[0]) if same else column[setting][spread]
-        if work.shape.switches:
-            values["wide_divergence"] = of(board.widest.divergence, places(self._symbol[lanes]))
-        for number in range(work.shape.switches):
+        for ranking in _rankings(work.shape):
+            values[f"wide_{ranking}"] = of(board.widest(work.rankings[ranking]).divergence, places(self._symbol[lanes]))
+        for number in range(work.shape.priced):
             values[f"floor_{number}"] = work.floor[setting, number][spread]
+        for number in work.shape.leaving:
+            legs = work.legs[:, number]
+            values[f"leaving_{number}"] = (legs[setting, self._long[lanes]] + legs[setting, self._short[lanes]])[spread]
         return values
 
 
-_COLUMNS = {"rate": "rates", "known": "known", "due": "due", "pays": "pays", "interest": "interest"}
+def _rankings(shape: Shape) -> list[int]:
+    """The rankings that candidates are compared by."""
+    lines = (line for alternative in shape.alternatives for line in alternative.lines)
+    return sorted({line.switch.ranking for line in lines if line.switch is not None})
+
+
+class _Pairs(NamedTuple):
+    """The pairs of lanes, each at its tick: `markets` of its symbol (lanes x K), the `divergence` of each pair of them
+    (lanes x K x K), and which `may` be held: two markets, both known.
+    """
+
+    markets: Steps
+    divergence: Steps
+    may: Mask
+
+    @classmethod
+    def of(cls, board: Board, ranking: Smoothed | None, symbol: Steps, tick: Steps) -> _Pairs:
+        """Those of these symbols."""
+        np, (values, known) = numpy(), board.ranked(ranking)
+        low, high = board.low[symbol], board.high[symbol]
+        most = int((high - low).max(initial=1))
+        markets = low[:, None] + np.arange(most)
+        there = markets < high[:, None]
+        markets = np.where(there, markets, low[:, None])
+        seen = there & known[markets, tick[:, None]]
+        rates = values[markets, tick[:, None]]
+        may = seen[:, :, None] & seen[:, None, :] & ~np.eye(most, dtype=bool)
+        return cls(markets, between(rates[:, :, None], rates[:, None, :]), may)
+
+    def best(self, gained: Steps) -> tuple[Steps, Steps, Steps]:
+        """The largest gain of the pairs that may be held (very small where none may), and its legs."""
+        np, row, most = numpy(), numpy().arange(len(self.markets)), self.markets.shape[1]
+        gained = np.where(self.may, gained, _WORST).reshape(len(row), most * most)
+        best = gained.argmax(axis=1)
+        return gained[row, best], self.markets[row, best // most], self.markets[row, best % most]
+
+
+_WORST = -(1 << 63)
 
 
 class _Search:
@@ -184,7 +246,13 @@ class _Search:
         self._long, self._short, self._tick = long, short, tick
 
     def __call__(
-        self, hope: Mask, number: int, gain: Callable[..., Steps], fires: Callable[..., Mask], free: tuple[Any, ...]
+        self,
+        hope: Mask,
+        number: int,
+        ranking: int,
+        gain: Callable[..., Steps],
+        fires: Callable[..., Mask],
+        free: tuple[Any, ...],
     ) -> tuple[Mask, Steps, Steps]:
         """Where, among the lanes with hope, the best candidate fires; and its legs."""
         np, board = numpy(), self._work.board
@@ -196,30 +264,19 @@ class _Search:
             return met, to_long, to_short
         long, short, tick, setting = (one[asked] for one in (self._long, self._short, self._tick, self._setting))
         symbol = np.searchsorted(board.low, long, side="right") - 1
-        low, high = board.low[symbol], board.high[symbol]
-        most = int((high - low).max())
-        markets = low[:, None] + np.arange(most)
-        there = markets < high[:, None]
-        markets = np.where(there, markets, low[:, None])
-        known = there & board.known[markets, tick[:, None]]
-        rates = board.rates[markets, tick[:, None]]
+        pairs = _Pairs.of(board, self._work.rankings[ranking], symbol, tick)
+        markets = pairs.markets
         legs = self._work.legs[setting[:, None], number, markets]
         kept = self._work.legs[setting, number, long], self._work.legs[setting, number, short]
         long_cost = np.where(markets == long[:, None], 0, legs + kept[0][:, None])
         short_cost = np.where(markets == short[:, None], 0, legs + kept[1][:, None])
         cost = self._work.flat[setting, number][:, None, None] + long_cost[:, :, None] + short_cost[:, None, :]
         held = (markets == long[:, None])[:, :, None] & (markets == short[:, None])[:, None, :]
-        may = known[:, :, None] & known[:, None, :] & ~held & ~np.eye(most, dtype=bool)
+        pairs = pairs._replace(may=pairs.may & ~held)
         lane_values = [np.broadcast_to(one, count)[asked] for one in free]
-        gained = gain(between(rates[:, :, None], rates[:, None, :]), cost, *(one[:, None, None] for one in lane_values))
-        worst = np.iinfo(np.int64).min
-        gained = np.where(may, gained, worst).reshape(len(asked), -1)
-        best = gained.argmax(axis=1)
-        largest = gained[np.arange(len(asked)), best]
-        fired = may.reshape(len(asked), -1).any(axis=1) & fires(largest, *lane_values)
-        row = np.arange(len(asked))
-        met[asked] = fired
-        to_long[asked], to_short[asked] = markets[row, best // most], markets[row, best % most]
+        gained = gain(pairs.divergence, cost, *(one[:, None, None] for one in lane_values))
+        largest, to_long[asked], to_short[asked] = pairs.best(gained)
+        met[asked] = pairs.may.any(axis=(1, 2)) & fires(largest, *lane_values)
         return met, to_long, to_short
 
 
@@ -234,13 +291,14 @@ def written(shape: Shape) -> tuple[Callable[..., Any], Callable[..., Any]]:
         "no": np.logical_not,
         "always": True,
         "NEVER": NEVER,
+        "NEVER_SEEN": NEVER_SEEN,
         "NOTHING": NOTHING,
         "UNSCHEDULED": UNSCHEDULED,
     }
     given = ["now", "opened", "entry", *(f"{leg}_{name}" for name in shape.fields for leg in ("long", "short"))]
     given += [f"p{place}" for place in range(shape.parameters)]
-    if shape.switches:
-        given += ["wide_divergence", *(f"floor_{number}" for number in range(shape.switches))]
+    given += [f"wide_{ranking}" for ranking in _rankings(shape)]
+    given += [f"floor_{number}" for number in range(shape.priced)] + [f"leaving_{number}" for number in shape.leaving]
     lines = [line for alternative in shape.alternatives for line in alternative.lines]
     hope = " | ".join(alternative.fires for alternative in shape.alternatives)
     results = (
@@ -261,7 +319,7 @@ def _hoped(line: Line) -> list[str]:
     if line.switch is None:
         return [f"{line.name} = {line.code}"]
     return [
-        "divergence_there = wide_divergence",
+        f"divergence_there = wide_{line.switch.ranking}",
         f"cost = floor_{line.switch.number}",
         f"gain = {line.switch.gain}",
         f"{line.name} = {line.switch.able} & (divergence_there > NOTHING) & {line.switch.fires}",
@@ -279,4 +337,5 @@ def _decided(line: Line, known: set[str]) -> list[str]:
     *before, hope = _hoped(line)
     gain, fires = f"lambda divergence_there, cost, {free}: {switch.gain}", f"lambda gain, {free}: {switch.fires}"
     found = f"{line.name}, long_{switch.number}, short_{switch.number}"
-    return [*before, hope, f"{found} = search({line.name}, {switch.number}, {gain}, {fires}, ({free},))"]
+    asked = f"{line.name}, {switch.number}, {switch.ranking}"
+    return [*before, hope, f"{found} = search({asked}, {gain}, {fires}, ({free},))"]

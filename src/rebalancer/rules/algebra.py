@@ -7,6 +7,7 @@ from ..domain.verdict import Action, HeldBack, Outcome, Urgency, Verdict
 from .asking import ask
 from .base import Composable, Rule, is_rule
 from .context import RuleContext
+from .grid import parts
 from .guard import Answer, Guard, Reply, consult
 
 
@@ -160,6 +161,13 @@ def proposer(rule: Rule) -> Rule:
     while type(rule) is Qualified:
         rule = rule.rule
     return rule
+
+
+def qualified_parts(rule: Rule) -> tuple[Rule, ...]:
+    """What a built-in rule is made of, each part qualified as the rule is; else the rule itself."""
+    if type(rule) is Qualified:
+        return tuple(Qualified(part, rule.qualifier) for part in qualified_parts(rule.rule))
+    return parts(rule)
 
 
 _HELD_OUTCOMES = {Reply.NO: Outcome.QUIET, Reply.UNKNOWN: Outcome.NOT_EVALUATED, Reply.FAILED: Outcome.FAILED}
