@@ -25,6 +25,9 @@ from rebalancer.testing import a_position, a_quote, a_snapshot, sample_history
 
 PRESETS = PluginManager().registry.presets
 
+LITERAL = ("--preset", "conservative")
+"""One that trades much."""
+
 
 @pytest.fixture(autouse=True)
 def _eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +222,7 @@ def test_an_unknown_preset_is_refused_with_the_nearest(files: Files, history: Pa
 
 
 def test_a_replay_prints_a_summary_the_reasons_and_each_symbol(history: Path) -> None:
-    text = printed("replay", history)
+    text = printed("replay", history, *LITERAL)
     words = " ".join(text.split())
     assert text.startswith("conservative on history.csv\n")
     assert "2026-01-01 01:00 to 2026-01-04 00:00 UTC, a tick every 1 h: 648 rows, 4 symbols on aster, grvt," in words
@@ -264,31 +267,31 @@ def test_every_preset_can_be_replayed(history: Path, preset: str) -> None:
 
 def test_symbols_and_venues_are_chosen_in_any_letter_case(history: Path) -> None:
     arguments = ("--symbols", "btc, ETH", "--venues", "Lighter,grvt,", "--json", "-")
-    report = json.loads(printed("replay", history, *arguments))
+    report = json.loads(printed("replay", history, *LITERAL, *arguments))
     assert [one["symbol"] for one in report["symbols"]] == ["BTC", "ETH"]
     assert report["venues"] == ["grvt", "lighter"]
 
 
 def test_the_cost_of_a_leg_goes_to_the_preset_and_to_the_accounts(history: Path) -> None:
-    report = json.loads(printed("replay", history, "--leg-bps", "1.5", "--json", "-"))
+    report = json.loads(printed("replay", history, *LITERAL, "--leg-bps", "1.5", "--json", "-"))
     assert report["costs"] == {"leg_bps": "1.5", "venues": []}
     assert "BetterOpportunity(costs=Costs(leg_bps=1.5)" in report["strategy"]
     assert Decimal(report["cost_bps"]) == Decimal("1.5") * report["legs_traded"]
 
 
 def test_a_leg_costs_2_bp_unless_told_otherwise(history: Path) -> None:
-    assert json.loads(printed("replay", history, "--json", "-"))["costs"]["leg_bps"] == "2"
+    assert json.loads(printed("replay", history, *LITERAL, "--json", "-"))["costs"]["leg_bps"] == "2"
 
 
 def test_a_negative_cost_is_a_rebate(history: Path) -> None:
-    report = json.loads(printed("replay", history, "--leg-bps", "-1", "--json", "-"))
+    report = json.loads(printed("replay", history, *LITERAL, "--leg-bps", "-1", "--json", "-"))
     assert Decimal(report["cost_bps"]) == -report["legs_traded"]
 
 
 def test_report_and_log_go_to_files_and_the_tables_to_the_terminal(history: Path, tmp_path: Path) -> None:
     report, log = tmp_path / "report.json", tmp_path / "log.jsonl"
-    text = printed("replay", history, "--json", report, "--decisions", log)
-    assert text == printed("replay", history)
+    text = printed("replay", history, *LITERAL, "--json", report, "--decisions", log)
+    assert text == printed("replay", history, *LITERAL)
     lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     assert len(lines) == json.loads(report.read_text(encoding="utf-8"))["trades"]
     assert {line["action"] for line in lines} >= {"OPEN", "CLOSE", "END"}
@@ -296,14 +299,14 @@ def test_report_and_log_go_to_files_and_the_tables_to_the_terminal(history: Path
 
 def test_a_dash_is_standard_output_and_then_there_are_no_tables(history: Path, tmp_path: Path) -> None:
     report, log = tmp_path / "report.json", tmp_path / "log.jsonl"
-    printed("replay", history, "--json", report, "--decisions", log)
-    assert printed("replay", history, "--json", "-") == report.read_text(encoding="utf-8")
-    assert printed("replay", history, "--decisions", "-") == log.read_text(encoding="utf-8")
+    printed("replay", history, *LITERAL, "--json", report, "--decisions", log)
+    assert printed("replay", history, *LITERAL, "--json", "-") == report.read_text(encoding="utf-8")
+    assert printed("replay", history, *LITERAL, "--decisions", "-") == log.read_text(encoding="utf-8")
 
 
 def test_the_optimum_stands_beside_the_net(history: Path) -> None:
-    report = json.loads(printed("replay", history, "--json", "-"))
-    text = printed("replay", history)
+    report = json.loads(printed("replay", history, *LITERAL, "--json", "-"))
+    text = printed("replay", history, *LITERAL)
     share = f"{Decimal(report['captured_share']) * 100:,.1f} %"
     assert re.search(rf"hindsight optimum .* {float(report['optimum_bps']):,.1f} ", text)
     assert re.search(rf"captured share .* {re.escape(share)}", text)
@@ -311,13 +314,13 @@ def test_the_optimum_stands_beside_the_net(history: Path) -> None:
 
 def test_a_page_for_a_browser_is_written_beside_the_tables(history: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
-    assert printed("replay", history, "--html", page) == printed("replay", history)
+    assert printed("replay", history, *LITERAL, "--html", page) == printed("replay", history, *LITERAL)
     assert "<h1>conservative on history.csv</h1>" in page.read_text(encoding="utf-8")
 
 
 def test_all_adds_the_ticks_that_held(history: Path) -> None:
-    trades = printed("replay", history, "--decisions", "-").splitlines()
-    everything = printed("replay", history, "--decisions", "-", "--all").splitlines()
+    trades = printed("replay", history, *LITERAL, "--decisions", "-").splitlines()
+    everything = printed("replay", history, *LITERAL, "--decisions", "-", "--all").splitlines()
     assert [line for line in everything if '"HOLD"' not in line] == trades
     assert len(everything) > len(trades)
 
@@ -326,7 +329,7 @@ def test_a_gzip_history_is_read(history: Path, tmp_path: Path) -> None:
     packed = tmp_path / "packed" / "history.csv.gz"
     packed.parent.mkdir()
     packed.write_bytes(gzip.compress(history.read_bytes()))
-    assert printed("replay", packed, "--json", "-") == printed("replay", history, "--json", "-")
+    assert printed("replay", packed, *LITERAL, "--json", "-") == printed("replay", history, *LITERAL, "--json", "-")
 
 
 def test_what_was_not_settled_is_said(tmp_path: Path) -> None:
@@ -348,7 +351,7 @@ def test_a_leg_that_was_left_alone_is_said(tmp_path: Path) -> None:
     history = FundingHistory.of(
         Series(Market(venue, "BTC"), RateKind.SETTLED, rows) for venue, rows in (("a", long), ("b", short))
     )
-    text = printed("replay", write_history(tmp_path / "history.csv", history))
+    text = printed("replay", write_history(tmp_path / "history.csv", history), *LITERAL)
     assert "For 7 h one leg's market had ended and the other earned alone.\n" in text
 
 
@@ -411,7 +414,7 @@ def test_a_bad_history_is_one_line_of_error(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_a_full_disk_is_one_line_of_error(history: Path) -> None:
-    assert refused("replay", history, "--decisions", "/dev/full") == "writing failed: No space left on device"
+    assert refused("replay", history, *LITERAL, "--decisions", "/dev/full") == "writing failed: No space left on device"
 
 
 # as processes
@@ -425,7 +428,7 @@ def test_an_error_of_a_process_has_no_traceback(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_goes_away_is_no_traceback(history: Path) -> None:
-    arguments = [sys.executable, "-m", "rebalancer", "replay", str(history), "--decisions", "-", "--all"]
+    arguments = [sys.executable, "-m", "rebalancer", "replay", str(history), *LITERAL, "--decisions", "-", "--all"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         assert running.stderr is not None

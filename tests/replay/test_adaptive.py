@@ -74,7 +74,7 @@ def lines(history: FundingHistory, engine: Engine) -> list[Trade]:
 
 
 @given(st.integers(0, 2**32).map(Random), st.sampled_from(["scalar", "numpy"]))
-@settings(max_examples=25)
+@settings(max_examples=10)
 def test_rows_after_an_instant_change_no_decision_up_to_it(random: Random, engine: Engine) -> None:
     history = a_history(random)
     whole = lines(history, engine)

@@ -50,7 +50,7 @@ SAMPLES = (
 def sweep(
     history: Annotated[Path, typer.Argument(metavar="HISTORY", help="Funding rates: CSV, CSV.gz or Parquet.")],
     *,
-    preset: PresetName = "adaptive",
+    preset: PresetName = "conservative",
     plugin: PluginNames = None,
     trust_units: TrustUnits = False,
     changes: Annotated[
