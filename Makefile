@@ -39,12 +39,13 @@ mutation: $(VENV)/.dev $(VENV)/.mutation ## mutate domain and rules, and print t
 	$(BIN)/mutmut badge --output mutants/score.json
 	@cat mutants/score.json
 
-benchmarks: $(VENV)/.dev ## measure the speed of deciding, fetching, the stores, the monitor, the optimum and sweeps
+benchmarks: $(VENV)/.dev ## measure the speed of deciding, fetching, the stores, the monitor, replays, the optimum and sweeps
 	$(BIN)/python benchmarks/run.py $(ARGS)
 	$(BIN)/python benchmarks/fetch.py
 	$(BIN)/python benchmarks/stores.py
 	$(BIN)/python benchmarks/monitor.py
 	$(BIN)/python benchmarks/hindsight.py
+	$(BIN)/python benchmarks/replay.py
 	$(BIN)/python benchmarks/sweep.py
 
 peers: ## measure the same job by other libraries, in an environment of its own

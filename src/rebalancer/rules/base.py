@@ -83,6 +83,8 @@ def _combined(first: Rule, second: Rule) -> CombinedStrategy:
 
 def is_rule(value: object) -> TypeGuard[Rule]:
     """Whether `value` is a rule; the class of one is not, although it has the same names."""
+    if isinstance(value, Composable):  # it is one, and a protocol takes a hundred times as long to ask
+        return True
     return isinstance(value, Rule) and not isinstance(value, type)
 
 
