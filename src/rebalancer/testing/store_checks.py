@@ -177,8 +177,8 @@ async def of_one_observation_the_first_is_kept(desk: Desk) -> None:
 
 async def a_smoothed_rate_comes_back_equal_one_for_each_market_and_signal(desk: Desk) -> None:
     largest = a_smoothed_rate(num=-(1 << 62), den=10**6, seen=10**10)
-    others = [a_smoothed_rate(**one) for one in ({"venue": "grvt"}, {"symbol": "ETH"})]
-    faster = [a_smoothed_rate(signal=Smoothed(**one)) for one in ({"clip_bps": "0.5"}, {"warm_up": HOUR})]
+    others = a_smoothed_rate(venue="grvt"), a_smoothed_rate(symbol="ETH")
+    faster = [a_smoothed_rate(signal=signal) for signal in (Smoothed(clip_bps="0.5"), Smoothed(warm_up=HOUR))]
     await desk.write(smoothed=(largest, *others))
     await desk.write(smoothed=tuple(faster))
     found = await desk.store.smoothed()
