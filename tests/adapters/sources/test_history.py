@@ -336,7 +336,7 @@ async def test_settlements_are_the_rows_of_the_markets_asked_for_from_an_instant
     clock.advance(HOUR)
     since = from_epoch(START + SECONDS)
     found = await source.settlements([LIGHTER, GRVT, Market("edgex", "BTC")], since)
-    assert [(quote.venue, quote.observed_at, quote.rate.value * 10_000) for quote in found] == [
+    assert [(quote.venue, quote.observed_at, int(quote.rate.value * 10_000)) for quote in found] == [
         ("grvt", since, 1),
         ("lighter", since, 1),
         ("lighter", since + HOUR, 2),
