@@ -10,11 +10,11 @@ from ..domain.batch import Batch, LedgerEntry, LedgerKind, StoredDecision
 from ..domain.intents import Effect, Intent, IntentState, Side
 from ..domain.lifecycle import Switch, changed
 from ..domain.position import Position, PositionStatus
-from ..domain.smoothed import Smoothed, SmoothedRate
+from ..domain.smoothed import Smoothed
 from ..domain.times import SECOND
 from ..errors import Conflict, Fenced, Stopped, StoreError
 from ..presets import conservative
-from .factories import AS_OF, a_position, a_quote, a_rate, a_snapshot, an_opportunity
+from .factories import AS_OF, a_position, a_quote, a_rate, a_smoothed, a_snapshot, an_opportunity
 from .stores import HOUR, Desk, an_intent, an_open_position, as_sent, require
 
 LONGEST = "0.123456789012345678901234567891"
@@ -33,12 +33,6 @@ def an_entry(position: Position, *, amount: str = "1.25", after: timedelta = tim
     return LedgerEntry(
         position_id=position.id, venue=position.long_dex, kind=LedgerKind.FUNDING, at=at, amount_usd=amount
     )
-
-
-def a_smoothed_rate(*, after: timedelta = timedelta(0), **fields: Any) -> SmoothedRate:
-    """What is known of a market that was settled at `AS_OF` and `after`; `fields` override those of `SmoothedRate`."""
-    usual = {"venue": "lighter", "symbol": "BTC", "signal": Smoothed(), "num": 12_345, "den": 6_789}
-    return SmoothedRate(**{**usual, "settled_at": AS_OF + after, "interval": 3_600, "seen": 7_200, **fields})
 
 
 async def a_new_store_is_empty_and_runs(desk: Desk) -> None:
@@ -176,9 +170,9 @@ async def of_one_observation_the_first_is_kept(desk: Desk) -> None:
 
 
 async def a_smoothed_rate_comes_back_equal_one_for_each_market_and_signal(desk: Desk) -> None:
-    largest = a_smoothed_rate(num=-(1 << 62), den=10**6, seen=10**10)
-    others = a_smoothed_rate(venue="grvt"), a_smoothed_rate(symbol="ETH")
-    faster = [a_smoothed_rate(signal=signal) for signal in (Smoothed(clip_bps="0.5"), Smoothed(warm_up=HOUR))]
+    largest = a_smoothed(num=-(1 << 62), den=10**6, seen=10**10)
+    others = a_smoothed(venue="grvt"), a_smoothed(symbol="ETH")
+    faster = [a_smoothed(signal=signal) for signal in (Smoothed(clip_bps="0.5"), Smoothed(warm_up=HOUR))]
     await desk.write(smoothed=(largest, *others))
     await desk.write(smoothed=tuple(faster))
     found = await desk.store.smoothed()
@@ -187,13 +181,13 @@ async def a_smoothed_rate_comes_back_equal_one_for_each_market_and_signal(desk: 
 
 
 async def of_a_smoothed_rate_the_one_that_was_settled_last_is_kept(desk: Desk) -> None:
-    later, earlier, other = a_smoothed_rate(after=SECOND), a_smoothed_rate(), a_smoothed_rate(symbol="ETH")
+    later, earlier, other = a_smoothed(settled_at=AS_OF), a_smoothed(), a_smoothed(symbol="ETH")
     await desk.write(smoothed=(earlier,))
     await desk.write(smoothed=(later,))
     require(await desk.store.smoothed() == (later,), "a smoothed rate is not replaced by a later one")
     await desk.write(smoothed=(earlier, other))
     require(set(await desk.store.smoothed()) == {later, other}, "an earlier smoothed rate replaced a later one")
-    better = a_smoothed_rate(after=SECOND, seen=99_999)
+    better = a_smoothed(settled_at=AS_OF, seen=99_999)
     await desk.write(smoothed=(better,))
     found = await desk.store.smoothed()
     require(set(found) == {better, other}, "what is learnt of the same settlement is not written")
@@ -202,7 +196,7 @@ async def of_a_smoothed_rate_the_one_that_was_settled_last_is_kept(desk: Desk) -
 async def a_batch_with_one_bad_part_writes_nothing(desk: Desk) -> None:
     position = await desk.open()
     good = [changed(position, last_check=AS_OF), an_open_position(symbol="ETH")]
-    more = {"decisions": (a_decision(position),), "observations": (a_quote(),), "smoothed": (a_smoothed_rate(),)}
+    more = {"decisions": (a_decision(position),), "observations": (a_quote(),), "smoothed": (a_smoothed(),)}
     await desk.refuses(Conflict, *good, an_open_position(symbol="BTC", age=HOUR), **more)
     await desk.refuses(Conflict, *good, an_intent(position), **more)
     await desk.refuses(Conflict, *good, ledger=(an_entry(an_open_position(symbol="SOL")),), **more)

@@ -29,8 +29,8 @@ from rebalancer.domain.batch import Batch, Lease, StoreMode
 from rebalancer.domain.intents import Side
 from rebalancer.domain.lifecycle import Switch, changed
 from rebalancer.errors import Conflict, StoreError
-from rebalancer.testing import AS_OF, ManualClock
-from rebalancer.testing.store_checks import a_decision, a_smoothed_rate, an_entry
+from rebalancer.testing import AS_OF, ManualClock, a_smoothed
+from rebalancer.testing.store_checks import a_decision, an_entry
 from rebalancer.testing.stores import an_intent, an_open_position
 
 HOUR = timedelta(hours=1)
@@ -186,7 +186,7 @@ async def test_a_store_of_the_first_layout_keeps_what_it_has_and_can_keep_smooth
     first = opened(path, MIGRATIONS[:1])
     first.use(lambda one: None)
     first.close()
-    position, rate = an_open_position(), a_smoothed_rate()
+    position, rate = an_open_position(), a_smoothed()
     sql(path, f"INSERT INTO positions VALUES ('{position.id}', 0, 'open', 0, '{position.model_dump_json()}')")
     async with a_store(path) as store:
         assert await store.live() == (position,)
