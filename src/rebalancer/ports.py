@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .domain.orders import Capabilities, Report
     from .domain.position import Position
     from .domain.request import MarketRequest
+    from .domain.smoothed import SmoothedRate
     from .domain.snapshot import MarketSnapshot
     from .domain.tick import TickReport
 
@@ -65,6 +66,15 @@ class FundingSource(ABC):
         were wanted, `opportunities` are missing too: a list that may lack some is no proof of none. Raises SourceError
         if nothing could be had at all, and nothing else.
         """
+
+    async def settlements(self, markets: Collection[Market], since: datetime) -> tuple[Quote, ...]:  # noqa: ARG002
+        """What `markets` settled at `since` or later, up to the source's now, in order of time: settled quotes alone.
+
+        What it does not have is not there: nothing at all, unless a source says otherwise. Of a market it has all of
+        that time, or it leaves the market out. Whoever smooths rates asks for what it did not see itself, in the order
+        in which it wants the markets. Raises SourceError if it could have some and had none, and nothing else.
+        """
+        return ()
 
     @property
     def plays_back(self) -> bool:
@@ -223,6 +233,10 @@ class PositionStore(ABC):
     @abstractmethod
     async def observations(self, markets: Collection[Market], since: datetime) -> tuple[Quote, ...]:
         """The observations of `markets` seen at `since` or later, in order of time."""
+
+    @abstractmethod
+    async def smoothed(self) -> tuple[SmoothedRate, ...]:
+        """The smoothed rates: of each market and signal the latest that was written."""
 
     @abstractmethod
     async def switch(self) -> Switch:

@@ -18,6 +18,7 @@ from .names import Line, Venue
 from .numbers import Usd
 from .position import Position
 from .record import DecisionRecord
+from .smoothed import SmoothedRate
 from .times import Moment
 
 
@@ -93,7 +94,8 @@ class Batch(Value):
 
     `positions` and `intents` are as they shall be, each once; a store refuses those that are no change of the state
     tables, or not the next version of what it has. `decisions`, `ledger` and `observations` are added; what is there
-    already is not added twice, and of one observation (market, instant, rate) the first is kept.
+    already is not added twice, and of one observation (market, instant, rate) the first is kept. `smoothed` are as they
+    shall be too, one a market and signal: one that was settled before the one that is there is not written.
     """
 
     positions: tuple[Position, ...] = ()
@@ -101,3 +103,4 @@ class Batch(Value):
     decisions: tuple[StoredDecision, ...] = ()
     ledger: tuple[LedgerEntry, ...] = ()
     observations: tuple[Quote, ...] = ()
+    smoothed: tuple[SmoothedRate, ...] = ()

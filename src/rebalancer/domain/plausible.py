@@ -48,6 +48,11 @@ class Plausibility(Value):
         facts = self.caps.of(market)
         return None if facts is None or facts.rate_cap is None else to_grid(facts.rate_cap, FRACTION_PLACES)
 
+    def limit(self, market: Market) -> int:
+        """The size in grid steps up to which a rate is believed by itself, whatever was seen before and beside it."""
+        cap = self.cap(market)
+        return self.max_steps if cap is None else cap
+
     @cached_property
     def jump_above_steps(self) -> int:
         """`jump_above` in grid steps."""
@@ -107,12 +112,11 @@ class Rates:
 
     def _limit_by_itself(self, market: Market, rate: int) -> int | None:
         """The limit that `rate` is beyond, if neither the limit nor the market's own past lets it pass."""
-        size, cap = abs(rate), self._limits.cap(market)
-        limit = self._limits.max_steps if cap is None else cap
+        size, limit = abs(rate), self._limits.limit(market)
         if size <= limit:
             return None
         earlier = self.earlier.get(market, 0)
-        confirmed = cap is None and earlier * rate > 0 and 2 * abs(earlier) >= size
+        confirmed = self._limits.cap(market) is None and earlier * rate > 0 and 2 * abs(earlier) >= size
         return None if confirmed else limit
 
     @cached_property

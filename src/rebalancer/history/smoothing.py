@@ -11,9 +11,10 @@ Floor division is the same on every path, so live, replayed and compiled runs ag
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import NamedTuple
 
 from ..domain.names import Market
 from ..domain.numbers import RATIO_ONE
@@ -86,47 +87,123 @@ def learnt(series: Series, signal: Smoothed, decay: Decay) -> tuple[list[int], l
     return rates, weights, seen
 
 
+class Settlement(NamedTuple):
+    """What a market paid at `at` (epoch seconds): `rate` (per 8 h, grid steps), for `interval` seconds."""
+
+    at: int
+    rate: int
+    interval: int
+
+
 class Means:
     """The means of markets by the `signals` that rules read: what a snapshot carries as its smoothed rates."""
 
     def __init__(self, signals: Iterable[Smoothed]) -> None:
-        self._signals = {signal: Decay(signal.half_life) for signal in signals}
-        self._means: dict[tuple[Market, Smoothed], Mean] = {}
-        self._rates: dict[tuple[Market, Smoothed], SmoothedRate] = {}
+        self._signals = tuple((signal, Decay(signal.half_life)) for signal in signals)
+        self._known: dict[Market, list[_Known]] = {}
 
     def know(self, rates: Iterable[SmoothedRate]) -> None:
-        """Go on from what was known of markets before."""
+        """Go on from what was known of markets before, where that is as late as what is known here."""
+        places = {signal: place for place, (signal, _) in enumerate(self._signals)}
         for rate in rates:
-            decay = self._signals.get(rate.signal)
-            if decay is not None:
-                key = rate.market, rate.signal
-                mean = self._means[key] = Mean(decay)
-                mean.num, mean.den, mean.seen = rate.num, rate.den, rate.seen
-                mean.at, mean.interval = rate.settled_epoch, rate.interval
-                self._rates[key] = rate
+            place = places.get(rate.signal)
+            if place is not None:
+                known = self._of(rate.market)[place]
+                if known.mean.at is None or rate.settled_epoch >= known.mean.at:
+                    known.go_on(rate)
 
-    def settle(self, market: Market, at: int, rate: int, interval: int) -> list[SmoothedRate]:
-        """Take in a settlement as `Mean.settle` does, clipped; what is known now. One that is not later counts not."""
-        changed = []
-        for signal, decay in self._signals.items():
-            key = market, signal
-            mean = self._means.get(key)
-            if mean is None:
-                mean = self._means[key] = Mean(decay)
-            if mean.at is None or at > mean.at:
-                mean.settle(at, clipped(rate, signal), interval)
-                known = self._rates[key] = _rate(market, signal, mean)
-                changed.append(known)
-        return changed
+    def settle(self, market: Market, settlement: Settlement) -> bool:
+        """Take in a settlement, clipped; whether it is news. One that is not later than the last counts not."""
+        news = [known.take(market, (settlement,)) for known in self._of(market)]
+        return any(news)
 
-    def last(self, market: Market) -> int | None:
-        """When a market was settled last, in epoch seconds, as far as every signal knows; None if one knows nothing."""
-        times = [mean.at if (mean := self._means.get((market, signal))) else None for signal in self._signals]
-        return None if None in times else min(at for at in times if at is not None)
+    def learn(self, market: Market, past: Sequence[Settlement]) -> bool:
+        """Take in settlements of the past, in order of time; whether any is news.
+
+        A mean that has not seen what its warm-up takes is made anew of them if it has seen more then: one that began
+        with the present, because the past could not be had yet.
+        """
+        news = False
+        for known in self._of(market):
+            began = known.mean.at is not None
+            news |= known.take(market, past)
+            if began and not known.warm:
+                anew = _Known(known.signal, known.decay)
+                anew.take(market, past)
+                if anew.mean.seen > known.mean.seen:
+                    known.mean, known.rate, news = anew.mean, anew.rate, True
+        return news
+
+    def last(self, market: Market) -> tuple[int, int] | None:
+        """When a market was settled last (epoch seconds), and for how many seconds; None if one signal knows nothing.
+
+        Of signals that differ, what the one says that knows least.
+        """
+        known = self._known.get(market, ())
+        times = [(one.mean.at, one.mean.interval) for one in known if one.mean.at is not None]
+        return min(times) if known and len(times) == len(known) else None
+
+    def warm(self, market: Market) -> bool:
+        """Whether settlements that cover its warm-up were seen of every signal."""
+        known = self._known.get(market, ())
+        return bool(known) and all(one.warm for one in known)
+
+    def forget(self, market: Market) -> None:
+        """Know nothing of a market any more."""
+        self._known.pop(market, None)
+
+    @property
+    def markets(self) -> Collection[Market]:
+        """The markets of which something is known."""
+        return self._known.keys()
+
+    def of(self, market: Market) -> tuple[SmoothedRate, ...]:
+        """What is known of one market."""
+        return tuple(one.rate for one in self._known.get(market, ()) if one.rate is not None)
 
     def rates(self) -> tuple[SmoothedRate, ...]:
         """What is known."""
-        return tuple(self._rates.values())
+        return tuple(one.rate for known in self._known.values() for one in known if one.rate is not None)
+
+    def _of(self, market: Market) -> list[_Known]:
+        known = self._known.get(market)
+        if known is None:
+            known = self._known[market] = [_Known(signal, decay) for signal, decay in self._signals]
+        return known
+
+
+class _Known:
+    """What is known of one market by one signal."""
+
+    __slots__ = ("decay", "mean", "rate", "signal")
+
+    def __init__(self, signal: Smoothed, decay: Decay) -> None:
+        self.signal = signal
+        self.decay = decay
+        self.mean = Mean(decay)
+        self.rate: SmoothedRate | None = None
+
+    @property
+    def warm(self) -> bool:
+        return self.mean.seen >= self.signal.warm_up_seconds
+
+    def take(self, market: Market, settlements: Iterable[Settlement]) -> bool:
+        """Take in those that are later than the last, clipped; whether there are any."""
+        mean, news = self.mean, False
+        for at, rate, interval in settlements:
+            if mean.at is None or at > mean.at:
+                mean.settle(at, clipped(rate, self.signal), interval)
+                news = True
+        if news:
+            self.rate = _rate(market, self.signal, mean)
+        return news
+
+    def go_on(self, rate: SmoothedRate) -> None:
+        """Go on from what was known before."""
+        mean = self.mean
+        mean.num, mean.den, mean.seen = rate.num, rate.den, rate.seen
+        mean.at, mean.interval = rate.settled_epoch, rate.interval
+        self.rate = rate
 
 
 def clipped(rate: int, signal: Smoothed) -> int:

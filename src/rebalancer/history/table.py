@@ -54,7 +54,7 @@ class Series:
     rows: tuple[Row, ...]
     _rates: dict[tuple[int, int], FundingRate] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def quote(self, row: Row) -> Quote:
+    def quote(self, row: Row, *, origin: str = "history") -> Quote:
         """A row as a quote: seen when it was, its next settlement an interval later if it was settled."""
         settled = self.kind is RateKind.SETTLED
         rate = self._rates.get((row.value, row.interval))
@@ -73,7 +73,7 @@ class Series:
             mark_price=row.mark_price,
             open_interest_usd=row.open_interest_usd,
             volume_24h_usd=row.volume_24h_usd,
-            origin="history",
+            origin=origin,
         )
 
 

@@ -12,7 +12,7 @@ from ..domain.names import Market
 from ..domain.smoothed import Smoothed
 from ..domain.snapshot import MarketSnapshot
 from ..domain.times import SECOND, from_epoch
-from .smoothing import Means
+from .smoothing import Means, Settlement
 from .table import FundingHistory, Row, Series
 
 MAX_INTERVALS = 2
@@ -54,7 +54,7 @@ class HistoryView:
             if self.observations:
                 self._past.see(quote, self._latest)
             if series.kind is RateKind.SETTLED:
-                self._means.settle(series.market, row.at, row.per_8h, row.interval)
+                self._means.settle(series.market, Settlement(row.at, row.per_8h, row.interval))
             self._place += 1
         return tuple(rows[came : self._place])
 

@@ -31,9 +31,10 @@ from .leaving import Leaving
 from .legs import Looked, look
 from .limits import MonitorLimits
 from .memory import Memory
-from .notice import Notice, of_data
+from .notice import Notice, of_data, of_means
 from .outcomes import Outcomes
 from .records import Records
+from .smoother import Smoother
 
 
 class Decider:
@@ -66,7 +67,8 @@ class Decider:
         self._limits = limits
         self._liquidation = liquidation
         self._memory = Memory(keeper, most=_remembered(needs, limits))
-        self._records = Records(keeper, journal, books, self._memory)
+        self._smoother = Smoother(needs.smoothed, keeper=keeper, fetcher=fetcher) if needs.smoothed else None
+        self._records = Records(keeper, journal, books, self._memory, self._smoother)
         self._term = 0
 
     async def recall(self, now: datetime) -> None:
@@ -83,8 +85,10 @@ class Decider:
         self._journal.recall(decisions)
         self._books.forget(())
         if self._term != self._keeper.term:  # another process observed meanwhile
-            self._term = self._keeper.term
+            if self._smoother is not None:
+                await self._smoother.recall()
             self._memory.forget()
+            self._term = self._keeper.term
 
     async def tick(self, positions: Sequence[Position], reads: Reads, switch: Switch, outcomes: Outcomes) -> None:
         """Decide open positions, and begin what may begin. `reads` is empty if nobody reads legs."""
@@ -95,8 +99,10 @@ class Decider:
             return
         await self._memory.recall(_markets(held), self._desk.now().wall)
         fetched = await self._fetcher.fetch(held, past=self._memory.past)
-        outcomes.notices += of_data(fetched, held)
+        if self._smoother is not None:
+            await self._smoother.learn(fetched, _markets(held))
         snapshot = self._seen_by_rules(fetched.snapshot, reads, held)
+        outcomes.notices += [*of_means(snapshot, self._needs.smoothed, held), *of_data(fetched, held)]
         decisions = await self._bench.decide(held, snapshot, traced=turns, exits=self._leaving.looked_at)
         outcomes.notices += [Notice(AlarmKind.BENCHED, f"rule {name}", why) for name, why in self._bench.benched]
         decisions = tuple(
@@ -142,7 +148,7 @@ class Decider:
         return open_
 
     def _seen_by_rules(self, snapshot: MarketSnapshot, reads: Reads, positions: Iterable[Position]) -> MarketSnapshot:
-        """The snapshot with what else the rules read: legs, and past observations."""
+        """The snapshot with what else the rules read: legs, past observations, and smoothed rates."""
         more: dict[str, object] = {}
         if self._needs.legs and reads:
             wanted = dict.fromkeys(_markets(positions))
@@ -151,6 +157,8 @@ class Decider:
             )
         if self._needs.observations:
             more["observations"] = (*snapshot.observations, *self._memory.past)
+        if self._smoother is not None:
+            more["smoothed"] = self._smoother.rates()
         return snapshot.model_copy(update=more) if more else snapshot
 
     def _instead(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import chain
+from typing import TypeVar
 
 from .._within import LateError, within
+from ..domain.funding import RateKind
 from ..domain.market import Freshness, Quote
 from ..domain.missing import OPPORTUNITIES, RATE, Missing
 from ..domain.names import Market, Pair, as_line
@@ -22,6 +24,8 @@ from ..errors import BadAnswerError, InputError, SourceError, SourceUnavailableE
 from ..ports import Clock, FundingSource
 from ..rules.base import Rule
 from ..rules.combined import CombinedStrategy
+
+T = TypeVar("T")
 
 
 def require_supplied(strategy: Rule, *supplied: Needs) -> None:
@@ -60,6 +64,14 @@ async def ask(source: FundingSource, request: MarketRequest, *, deadline: timede
     async def asked() -> tuple[str, object]:
         return source.name, await source.snapshot(request)
 
+    name, snapshot = await _answered(source, asked, deadline)
+    if not isinstance(snapshot, MarketSnapshot):
+        raise BadAnswerError(name, f"it returned a {type(snapshot).__name__}, not a MarketSnapshot")
+    return snapshot
+
+
+async def _answered(source: FundingSource, asked: Callable[[], Awaitable[T]], deadline: timedelta) -> T:
+    """What a question to a source gives by the deadline. Whatever it does instead is a SourceError."""
     outcome = await within(deadline, asked)
     if isinstance(outcome.error, SourceError):
         raise outcome.error
@@ -67,10 +79,7 @@ async def ask(source: FundingSource, request: MarketRequest, *, deadline: timede
         late = isinstance(outcome.error, LateError)
         why = f"no answer within {deadline / SECOND:g} s" if late else f"it raised {type(outcome.error).__name__}"
         raise SourceUnavailableError(_name(source), why) from outcome.error
-    name, snapshot = outcome.value
-    if not isinstance(snapshot, MarketSnapshot):
-        raise BadAnswerError(name, f"it returned a {type(snapshot).__name__}, not a MarketSnapshot")
-    return snapshot
+    return outcome.value
 
 
 def _name(source: FundingSource) -> str:
@@ -137,6 +146,32 @@ class Fetcher:
             return self._looked_at(answer, request, tuple(dict.fromkeys(position.pair for position in positions)), past)
         except SourceError as error:
             return Fetched(self._nothing(error), error=error)
+
+    async def settlements(self, markets: Sequence[Market], since: datetime) -> tuple[Quote, ...]:
+        """What markets settled since then, in order of time, as far as it is believed. Raises SourceError.
+
+        A rate beyond what its venue allows, or what is plausible at all, is left out; jumps are not looked for.
+        """
+
+        async def asked() -> tuple[object, ...]:
+            return tuple(await self._source.settlements(markets, since))
+
+        wanted, plausible = frozenset(markets), self._plausibility
+        found = await _answered(self._source, asked, self._deadline)
+        try:
+            believed = (
+                quote
+                for quote in found
+                if isinstance(quote, Quote)
+                and quote.kind is RateKind.SETTLED
+                and quote.market in wanted
+                and abs(quote.rate.steps) <= plausible.limit(quote.market)
+            )
+            return tuple(sorted(believed, key=lambda quote: quote.observed_epoch))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # values that were made without being validated may do anything
+            raise BadAnswerError(_name(self._source), f"a settlement is none: {type(error).__name__}") from error
 
     def _looked_at(
         self, answer: MarketSnapshot, request: MarketRequest, pairs: Sequence[Pair], past: Sequence[Quote]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from traceback import extract_tb
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from uuid import UUID
 from ..domain.legs import Unknown
 from ..domain.names import Market, as_line
 from ..domain.position import Position
+from ..domain.smoothed import Smoothed
 from ..domain.snapshot import MarketSnapshot
 from ..domain.tick import AlarmKind
 from .evidence import Reads
@@ -48,6 +49,16 @@ def of_data(fetched: Fetched, positions: Iterable[Position]) -> Iterator[Notice]
     yield from _by_venue(AlarmKind.BLIND, _unknown(fetched.snapshot, positions), "rates are unknown")
     suspect = ((Market(one.venues[0], one.symbol), f"{one.kind}, {one.why}") for one in fetched.suspicions)
     yield from _by_venue(AlarmKind.SUSPICIOUS, suspect, "rates are not believed")
+
+
+def of_means(
+    snapshot: MarketSnapshot, signals: Iterable[Smoothed], positions: Collection[Position]
+) -> Iterator[Notice]:
+    """The held markets without a smoothed rate that counts."""
+    books = [snapshot.book.smoothed(signal) for signal in signals]
+    gaps = (gap for book in books for position in positions for gap in book.gaps(position.pair))
+    unknown = ((Market(str(gap.venue), str(gap.symbol)), gap.why) for gap in gaps)
+    return _by_venue(AlarmKind.BLIND, unknown, "smoothed rates are unknown")
 
 
 def _unknown(snapshot: MarketSnapshot, positions: Iterable[Position]) -> Iterator[tuple[Market, str]]:

@@ -25,6 +25,7 @@ from .legs import Looked
 from .memory import Memory
 from .notice import Notice, where
 from .outcomes import Outcomes
+from .smoother import Smoother
 
 _SHOWN = 20
 """Exits that wait for approval which are named one by one in the alarms."""
@@ -33,11 +34,14 @@ _SHOWN = 20
 class Records:
     """Writes what a tick learnt, and says what of it a person should know."""
 
-    def __init__(self, keeper: Keeper, journal: Journal, books: Books, memory: Memory) -> None:
+    def __init__(
+        self, keeper: Keeper, journal: Journal, books: Books, memory: Memory, smoother: Smoother | None
+    ) -> None:
         self._keeper = keeper
         self._journal = journal
         self._books = books
         self._memory = memory
+        self._smoother = smoother
         self._failing: dict[UUID, dict[str, str]] = {}
 
     async def write(
@@ -102,12 +106,17 @@ class Records:
             if (after := _checked(one, turn, degraded, entries, snapshot)) is not one.position
         ]
         booked, seen = tuple(chain.from_iterable(entries.values())), self._memory.new(snapshot)
-        batch = Batch(positions=tuple(positions), decisions=tuple(kept), ledger=booked, observations=seen)
+        means = () if self._smoother is None else self._smoother.unwritten()
+        batch = Batch(
+            positions=tuple(positions), decisions=tuple(kept), ledger=booked, observations=seen, smoothed=means
+        )
         if batch != Batch():
             await self._keeper.commit(batch)
         self._journal.kept(kept)
         self._books.book(booked)
         self._memory.keep(seen)
+        if self._smoother is not None:
+            self._smoother.wrote(means)
 
     def _degraded(self, looked: Sequence[Looked]) -> list[Notice]:
         """The rules that fail, each with a position for which it did when that was looked at last."""

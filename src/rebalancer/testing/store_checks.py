@@ -10,10 +10,11 @@ from ..domain.batch import Batch, LedgerEntry, LedgerKind, StoredDecision
 from ..domain.intents import Effect, Intent, IntentState, Side
 from ..domain.lifecycle import Switch, changed
 from ..domain.position import Position, PositionStatus
+from ..domain.smoothed import Smoothed
 from ..domain.times import SECOND
 from ..errors import Conflict, Fenced, Stopped, StoreError
 from ..presets import conservative
-from .factories import AS_OF, a_position, a_quote, a_rate, a_snapshot, an_opportunity
+from .factories import AS_OF, a_position, a_quote, a_rate, a_smoothed, a_snapshot, an_opportunity
 from .stores import HOUR, Desk, an_intent, an_open_position, as_sent, require
 
 LONGEST = "0.123456789012345678901234567891"
@@ -37,6 +38,7 @@ def an_entry(position: Position, *, amount: str = "1.25", after: timedelta = tim
 async def a_new_store_is_empty_and_runs(desk: Desk) -> None:
     store = desk.store
     require(await store.live() == () and await store.intents() == (), "a new store has something")
+    require(await store.smoothed() == (), "a new store has smoothed rates")
     require(await store.switch() is Switch.RUN, "a new store does not run")
     require(await store.position(a_position().id) is None, "a position that is not there is None")
     require(await store.decision(a_position().id) is None, "a decision that is not there is None")
@@ -167,10 +169,34 @@ async def of_one_observation_the_first_is_kept(desk: Desk) -> None:
     require(found == (first, other), "an observation is there twice, or not the first that was seen")
 
 
+async def a_smoothed_rate_comes_back_equal_one_for_each_market_and_signal(desk: Desk) -> None:
+    largest = a_smoothed(num=-(1 << 62), den=10**6, seen=10**10)
+    others = a_smoothed(venue="grvt"), a_smoothed(symbol="ETH")
+    faster = [a_smoothed(signal=signal) for signal in (Smoothed(clip_bps="0.5"), Smoothed(warm_up=HOUR))]
+    await desk.write(smoothed=(largest, *others))
+    await desk.write(smoothed=tuple(faster))
+    found = await desk.store.smoothed()
+    require(len(found) == 5, "there is not one smoothed rate for each market and signal")
+    require(all(one in found for one in (largest, *others, *faster)), "a smoothed rate is not the one that was written")
+
+
+async def of_a_smoothed_rate_the_one_that_was_settled_last_is_kept(desk: Desk) -> None:
+    later, earlier, other = a_smoothed(settled_at=AS_OF), a_smoothed(), a_smoothed(symbol="ETH")
+    await desk.write(smoothed=(earlier,))
+    await desk.write(smoothed=(later,))
+    require(await desk.store.smoothed() == (later,), "a smoothed rate is not replaced by a later one")
+    await desk.write(smoothed=(earlier, other))
+    require(set(await desk.store.smoothed()) == {later, other}, "an earlier smoothed rate replaced a later one")
+    better = a_smoothed(settled_at=AS_OF, seen=99_999)
+    await desk.write(smoothed=(better,))
+    found = await desk.store.smoothed()
+    require(set(found) == {better, other}, "what is learnt of the same settlement is not written")
+
+
 async def a_batch_with_one_bad_part_writes_nothing(desk: Desk) -> None:
     position = await desk.open()
     good = [changed(position, last_check=AS_OF), an_open_position(symbol="ETH")]
-    more = {"decisions": (a_decision(position),), "observations": (a_quote(),)}
+    more = {"decisions": (a_decision(position),), "observations": (a_quote(),), "smoothed": (a_smoothed(),)}
     await desk.refuses(Conflict, *good, an_open_position(symbol="BTC", age=HOUR), **more)
     await desk.refuses(Conflict, *good, an_intent(position), **more)
     await desk.refuses(Conflict, *good, ledger=(an_entry(an_open_position(symbol="SOL")),), **more)
@@ -484,6 +510,8 @@ CHECKS = (
     a_decision_written_twice_is_there_once_and_an_approval_stays,
     a_ledger_entry_written_twice_is_there_once_and_never_changes,
     of_one_observation_the_first_is_kept,
+    a_smoothed_rate_comes_back_equal_one_for_each_market_and_signal,
+    of_a_smoothed_rate_the_one_that_was_settled_last_is_kept,
     a_batch_with_one_bad_part_writes_nothing,
     a_change_of_a_version_that_is_not_the_last_is_refused,
     what_does_not_change_a_position_s_terms_keeps_its_version,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from rebalancer import (
     Missing,
     Needs,
     Quote,
+    RateKind,
     SourceError,
     SourceUnavailableError,
     UnknownMarketError,
@@ -43,6 +45,7 @@ class Fake(FundingSource):
         self._answer = answer
         self._supplies = supplies or Needs()
         self.asked: list[MarketRequest] = []
+        self.asked_for: list[tuple[tuple[Market, ...], datetime]] = []
         self.closed = 0
 
     @property
@@ -59,6 +62,13 @@ class Fake(FundingSource):
             raise self._answer
         assert isinstance(self._answer, MarketSnapshot | int)
         return self._answer  # type: ignore[return-value]  # nonsense too
+
+    async def settlements(self, markets: Collection[Market], since: datetime) -> tuple[Quote, ...]:
+        self.asked_for.append((tuple(markets), since))
+        if isinstance(self._answer, BaseException):
+            raise self._answer
+        assert isinstance(self._answer, MarketSnapshot)
+        return self._answer.observations
 
     async def aclose(self) -> None:
         self.closed += 1
@@ -509,3 +519,41 @@ async def test_fallbacks_nest_and_the_innermost_name_is_the_origin() -> None:
     inner = FallbackSource(down(), StaticSource([a_quote("lighter")], clock=clock, name="inner"))
     outer = FallbackSource(inner, StaticSource([a_quote("grvt")], clock=clock, name="outer"))
     assert await outer.snapshot(LEGS) == a_snapshot(a_quote("lighter", origin="inner"), a_quote("grvt", origin="outer"))
+
+
+# settlements
+
+
+def settled(venue: str, hours: int = 0) -> Quote:
+    return a_quote(venue, kind=RateKind.SETTLED, observed_at=AS_OF - hours * timedelta(hours=1))
+
+
+async def test_a_markets_settlements_are_those_of_the_first_that_has_any() -> None:
+    first = giving("a", observations=(settled("lighter", 3), settled("lighter", 1)))
+    second = giving("b", observations=(settled("grvt", 2), settled("lighter", 2)))
+    third = giving("c", observations=(settled("aster", 1),))
+    never = giving("d")
+    found = await FallbackSource(first, second, third, never).settlements([LIGHTER, GRVT, ASTER], OLD)
+    assert [(quote.venue, quote.origin) for quote in found] == [
+        ("lighter", "a"),
+        ("grvt", "b"),
+        ("lighter", "a"),
+        ("aster", "c"),
+    ]
+    asked = [source.asked_for for source in (first, second, third, never)]
+    assert asked == [[((LIGHTER, GRVT, ASTER), OLD)], [((GRVT, ASTER), OLD)], [((ASTER,), OLD)], []]
+
+
+async def test_settlements_are_there_even_if_a_source_fails_and_unavailable_if_no_other_has_any() -> None:
+    second = giving("b", observations=(settled("lighter"),))
+    assert len(await FallbackSource(down(), second).settlements([LIGHTER], OLD)) == 1
+    for sources in ([down(), giving("b")], [giving("b"), down()], [down()]):
+        with pytest.raises(SourceUnavailableError, match=r"^fallback: a: it was down$"):
+            await FallbackSource(*sources).settlements([LIGHTER], OLD)
+    assert await FallbackSource(giving("a"), giving("b")).settlements([LIGHTER], OLD) == ()
+
+
+async def test_settlements_that_are_none_are_a_bad_answer() -> None:
+    lies = Fake("a", MarketSnapshot.model_construct(observations=("a quote",)))
+    with pytest.raises(SourceUnavailableError, match="it answered with settlements that are no Quotes"):
+        await FallbackSource(lies).settlements([LIGHTER], OLD)

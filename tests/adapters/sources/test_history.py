@@ -324,3 +324,31 @@ async def test_the_way_to_an_instant_changes_nothing(jumps: list[int]) -> None:
     second = sum(jumps) * SECONDS
     if 0 <= second <= the_sample().end - the_sample().start:
         assert last == await at(the_sample(), second).snapshot(PAST)
+
+
+# Settlements ----------------------------------------------------------------------------------------------------------
+
+
+async def test_settlements_are_the_rows_of_the_markets_asked_for_from_an_instant_to_its_own_now() -> None:
+    clock = ManualClock()
+    source = HistorySource(a_history(), start=from_epoch(START + 2 * SECONDS), clock=clock)
+    await source.snapshot(ALL)
+    clock.advance(HOUR)
+    since = from_epoch(START + SECONDS)
+    found = await source.settlements([LIGHTER, GRVT, Market("edgex", "BTC")], since)
+    assert [(quote.venue, quote.observed_at, int(quote.rate.value * 10_000)) for quote in found] == [
+        ("grvt", since, 1),
+        ("lighter", since, 1),
+        ("lighter", since + HOUR, 2),
+        ("grvt", since + 2 * HOUR, 3),
+        ("lighter", since + 2 * HOUR, 3),
+    ]
+    assert {quote.kind for quote in found} == {RateKind.SETTLED}
+    assert [quote.venue for quote in await source.settlements([GRVT], since)] == ["grvt", "grvt"]
+
+
+async def test_rates_that_were_not_settled_are_no_settlements() -> None:
+    forming = a_market(GRVT, 0, 1, kind=RateKind.FORMING)
+    for history in (a_history(forming), a_history(forming, a_market(LIGHTER, 0))):
+        source = HistorySource(history, clock=ManualClock())
+        assert await source.settlements([GRVT], from_epoch(START)) == ()

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from rebalancer import InputError, MarketRequest, MarketSnapshot, Missing, Needs, Quote
+from rebalancer import InputError, MarketRequest, MarketSnapshot, Missing, Needs, Quote, RateKind
 from rebalancer.adapters.clock import SystemClock
 from rebalancer.adapters.sources import StaticSource
 from rebalancer.domain.names import Market
@@ -156,7 +156,8 @@ def test_two_quotes_of_one_market_are_refused_at_once() -> None:
 
 
 def test_it_counts_as_supplying_everything_but_the_legs_that_we_hold() -> None:
-    wanted = Needs.model_validate({**dict.fromkeys(Needs.model_fields, True), "observations": 10_000})
+    everything = dict.fromkeys(Needs.model_fields.keys() - {"smoothed"}, True)
+    wanted = Needs.model_validate({**everything, "observations": 10_000})
     assert wanted.lacking(a_source().supplies) == ("legs",)
 
 
@@ -169,3 +170,14 @@ def test_a_name_is_one_short_line(name: str) -> None:
 async def test_it_is_closed_like_any_source() -> None:
     async with a_source() as source:
         await source.aclose()
+
+
+async def test_what_was_settled_of_its_quotes_and_observations_are_its_settlements() -> None:
+    hour = timedelta(hours=1)
+    times = [AS_OF - n * hour for n in (2, 1, 0)] + [AS_OF + hour]
+    oldest, old, now, future = [a_quote("lighter", kind=RateKind.SETTLED, observed_at=at) for at in times]
+    other, live = a_quote("grvt", kind=RateKind.SETTLED), a_quote("aster", observed_at=times[1])
+    source = a_source(other, now, live, observations=[old, old, future, oldest, live], name="a table")
+    markets = [LIGHTER, live.market]
+    found = await source.settlements(markets, times[1])
+    assert found == tuple(quote.model_copy(update={"origin": "a table"}) for quote in (old, now))

@@ -39,6 +39,7 @@ class Broken(MemoryStore):
                 decisions=[(decision.id, decision) for decision in batch.decisions],
                 ledger=list(batch.ledger),
                 observations=list(batch.observations),
+                smoothed=list(batch.smoothed),
             )
         )
 
@@ -199,6 +200,27 @@ class KeepsTheLastObservation(Broken):
         await super().commit(lease, batch)
 
 
+class KeepsOneSignalOfAMarket(Broken):
+    async def commit(self, lease: Lease, batch: Batch) -> None:
+        new = {rate.market for rate in batch.smoothed}
+        for key in [key for key in self._tables.means if key[0] in new]:
+            del self._tables.means[key]
+        await super().commit(lease, batch)
+
+
+class KeepsTheFirstSmoothedRate(Broken):
+    async def commit(self, lease: Lease, batch: Batch) -> None:
+        kept = dict(self._tables.means)
+        await super().commit(lease, batch)
+        self._tables.means |= kept
+
+
+class KeepsTheSmoothedRateOfTheLastWriter(Broken):
+    async def commit(self, lease: Lease, batch: Batch) -> None:
+        await super().commit(lease, batch)
+        self._tables.means |= {(rate.market, rate.signal): rate for rate in batch.smoothed}
+
+
 class ReadsBackwards(Broken):
     async def live(self) -> tuple[Position, ...]:
         return tuple(reversed(await super().live()))
@@ -277,6 +299,9 @@ EXPECTED: dict[type[Broken], str] = {
     KeepsTheLedgerTwice: "a ledger entry written twice is there once and never changes",
     LosesApprovals: "a decision written twice is there once and an approval stays",
     KeepsTheLastObservation: "of one observation the first is kept",
+    KeepsOneSignalOfAMarket: "a smoothed rate comes back equal one for each market and signal",
+    KeepsTheFirstSmoothedRate: "of a smoothed rate the one that was settled last is kept",
+    KeepsTheSmoothedRateOfTheLastWriter: "of a smoothed rate the one that was settled last is kept",
     ReadsBackwards: "live positions are in order of their opening and never closed ones",
     ReadsIntentsBackwards: "intents are in order of time and without a position only the unfinished ones",
     ReadsDecisionsAfterTheInstant: "decisions are read from an instant on in order of time",

@@ -29,7 +29,7 @@ from rebalancer.domain.batch import Batch, Lease, StoreMode
 from rebalancer.domain.intents import Side
 from rebalancer.domain.lifecycle import Switch, changed
 from rebalancer.errors import Conflict, StoreError
-from rebalancer.testing import AS_OF, ManualClock
+from rebalancer.testing import AS_OF, ManualClock, a_smoothed
 from rebalancer.testing.store_checks import a_decision, an_entry
 from rebalancer.testing.stores import an_intent, an_open_position
 
@@ -176,10 +176,23 @@ def opened(path: Path, migrations: tuple[Migration, ...]) -> StoreFile:
 async def test_a_store_of_an_older_layout_is_migrated_with_all_it_has(path: Path) -> None:
     await filled(path)
     later = opened(path, LONGER)
-    assert later.use(lambda one: one.execute("SELECT schema, note FROM meta").fetchone()) == (2, "hello")
+    assert later.use(lambda one: one.execute("SELECT schema, note FROM meta").fetchone()) == (len(LONGER), "hello")
     assert later.use(lambda one: one.execute("SELECT count(*) FROM positions").fetchone()) == (1,)
     later.close()
-    assert sql(path, "SELECT schema FROM meta") == [(2,)]
+    assert sql(path, "SELECT schema FROM meta") == [(len(LONGER),)]
+
+
+async def test_a_store_of_the_first_layout_keeps_what_it_has_and_can_keep_smoothed_rates(path: Path) -> None:
+    first = opened(path, MIGRATIONS[:1])
+    first.use(lambda one: None)
+    first.close()
+    position, rate = an_open_position(), a_smoothed()
+    sql(path, f"INSERT INTO positions VALUES ('{position.id}', 0, 'open', 0, '{position.model_dump_json()}')")
+    async with a_store(path) as store:
+        assert await store.live() == (position,)
+        assert await store.smoothed() == ()
+        await store.commit(await leased(store), Batch(smoothed=(rate,)))
+        assert await store.smoothed() == (rate,)
 
 
 async def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
@@ -187,7 +200,7 @@ async def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
     broken = (*LONGER, ("CREATE TABLE more (id)", "INSERT INTO nowhere VALUES (1)"))
     with pytest.raises(StoreError, match="no such table: nowhere"):
         opened(path, broken).use(lambda one: None)
-    assert sql(path, "SELECT * FROM meta") == [(1, 1, "live", "run")]
+    assert sql(path, "SELECT * FROM meta") == [(1, len(MIGRATIONS), "live", "run")]
     async with a_store(path) as store:
         assert len(await store.live()) == 1
 
@@ -198,7 +211,7 @@ async def test_a_store_of_a_newer_layout_is_refused_and_left_untouched(path: Pat
     later.use(lambda one: None)
     later.close()
     before = path.read_bytes()
-    with pytest.raises(StoreError, match="has layout 2, and this version of rebalancer knows up to 1"):
+    with pytest.raises(StoreError, match="has layout 3, and this version of rebalancer knows up to 2"):
         await a_store(path).__aenter__()
     assert path.read_bytes() == before
 

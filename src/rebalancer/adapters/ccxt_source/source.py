@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 from asyncio import TaskGroup
-from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from inspect import iscoroutinefunction
 from types import ModuleType
 from typing import Any
 
+from ...domain.market import Quote
 from ...domain.missing import OPPORTUNITIES, RATE, Missing
-from ...domain.names import read_venue
+from ...domain.names import Market, read_venue
 from ...domain.needs import Needs
 from ...domain.request import MarketRequest
 from ...domain.snapshot import MarketSnapshot
@@ -23,7 +24,8 @@ from ...errors import InputError, MissingExtraError, SourceError, SourceUnavaila
 from ...ports import Clock, FundingSource
 from ..clock import SystemClock
 from .dialects import DIALECTS
-from .venue import CcxtVenue, Exchange, VenueAnswer, candidates
+from .failure import Failure
+from .venue import CcxtVenue, Exchange, candidates
 
 OLDEST = (4, 5, 78)
 
@@ -68,6 +70,7 @@ class CcxtSource(FundingSource):
         self._clock = clock or SystemClock()
         self._deadline = deadline
         self._table = table
+        self._prefer = first
         self._venues = {
             venue: CcxtVenue(venue, given.get(venue), make=make, prefer=first.get(venue, ()), clock=self._clock)
             for venue, make in ({venue: _maker(ccxt, venue) for venue in own} | dict.fromkeys(given)).items()
@@ -96,11 +99,38 @@ class CcxtSource(FundingSource):
             }
         answers = {name: task.result() for name, task in tasks.items()}
         if answers and all(answer.failure for answer in answers.values()):
-            raise _nothing(self._name, answers)
+            raise _nothing(self._name, {name: answer.failure for name, answer in answers.items() if answer.failure})
         return MarketSnapshot(
             as_of=self._clock.now(),
             quotes=tuple(quote for answer in answers.values() for quote in answer.quotes),
             missing=(*self._foreign(request), *(gap for answer in answers.values() for gap in answer.missing)),
+        )
+
+    async def settlements(self, markets: Collection[Market], since: datetime) -> tuple[Quote, ...]:
+        """What venues settled since then, market by market, as far as ccxt and the deadline allow.
+
+        Intervals are those that a `fetch_history` sees. A venue without past rates, or that accrues continuously, has
+        none. A market of which not all could be had in time is left out. Raises SourceError if there is nothing at all
+        because venues did not answer.
+        """
+        from ..ccxt_history.settlements import settled_since  # it is built on this package
+
+        until = asyncio.get_running_loop().time() + self._deadline / SECOND
+        asked = [name for name in dict.fromkeys(market.venue for market in markets) if name in self._venues]
+        answers = await asyncio.gather(*(self._venues[name].opened(until) for name in asked))
+        opened = dict(zip(asked, answers, strict=True))
+        failures = {name: one for name, one in opened.items() if isinstance(one, Failure)}
+        if failures and len(failures) == len(asked):
+            raise _nothing(self._name, failures)
+        return await settled_since(
+            since,
+            markets,
+            {name: one for name, one in opened.items() if not isinstance(one, Failure)},
+            name=self._name,
+            clock=self._clock,
+            deadline=max(until - asyncio.get_running_loop().time(), 0) * SECOND,
+            table=self._table,
+            prefer=self._prefer,
         )
 
     async def aclose(self) -> None:
@@ -126,9 +156,8 @@ def _concerned(request: MarketRequest, venue: str) -> bool:
     return candidates(request, venue) or any(market.venue == venue for market in request.markets)
 
 
-def _nothing(source: str, answers: Mapping[str, VenueAnswer]) -> SourceError:
+def _nothing(source: str, failures: Mapping[str, Failure]) -> SourceError:
     """The error for venues that all failed: that it may be asked again, if that is so for one of them."""
-    failures = {name: answer.failure for name, answer in answers.items() if answer.failure}
     kinds = [failure.error for failure in failures.values()]
     kind = SourceUnavailableError if SourceUnavailableError in kinds else kinds[0]
     return kind(source, "; ".join(f"{name}: {failure.why}" for name, failure in failures.items()))

@@ -111,6 +111,13 @@ class CcxtVenue:
         lacking = Missing(field=OPPORTUNITIES, why=f"{self.name}: {failure.why}")
         return VenueAnswer(missing=(*missing, *[lacking] * candidates(request, self.name)), failure=failure)
 
+    async def opened(self, until: float) -> Exchange | Failure:
+        """The exchange with its markets loaded, if they are before `until` on the loop's clock."""
+        failure = await self._attempt(self._load_markets, until)
+        if isinstance(failure, Failure):
+            return failure
+        return self._exchange or Failure("the source was closed", SourceUnavailableError)
+
     async def aclose(self) -> None:
         """Close the exchange if it was made here."""
         if self._loading is not None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial, reduce
 from operator import or_
 from typing import NamedTuple
@@ -83,6 +83,27 @@ class FallbackSource(FundingSource):
             raise SourceUnavailableError(self._name, answers.why()) from failed
         return answers.merged()
 
+    async def settlements(self, markets: Collection[Market], since: datetime) -> tuple[Quote, ...]:
+        """Of each market what the first source has that has any. Raises SourceUnavailableError if one failed, and no
+        other had any.
+        """
+        left, found, whys = list(dict.fromkeys(markets)), list[Quote](), list[str]()
+        failed: BaseException | None = None
+        for source in self._sources:
+            if not left:
+                break
+            outcome = await within(self._deadline, partial(_settled, source, tuple(left), since))
+            if outcome.value is None:
+                failed = outcome.error
+                whys.append(f"{source.name}: {self._reason(source.name, failed)}")
+                continue
+            found += outcome.value
+            had = {quote.market for quote in outcome.value}
+            left = [market for market in left if market not in had]
+        if whys and not found:
+            raise SourceUnavailableError(self._name, as_line("; ".join(whys))) from failed
+        return tuple(sorted(found, key=lambda quote: quote.observed_epoch))
+
     def _reason(self, name: str, error: BaseException | None) -> str:
         """Why a source gave no answer. One may break its promise and raise what it likes, of which nothing is kept."""
         if isinstance(error, SourceError):
@@ -102,6 +123,14 @@ async def _asked(source: FundingSource, request: MarketRequest) -> MarketSnapsho
     if not isinstance(part, MarketSnapshot):
         raise BadAnswerError(source.name, f"it answered with a {type(part).__name__}, not a MarketSnapshot")
     return part
+
+
+async def _settled(source: FundingSource, markets: Collection[Market], since: datetime) -> tuple[Quote, ...]:
+    name = as_line(source.name)
+    found = await source.settlements(markets, since)
+    if not all(isinstance(quote, Quote) for quote in found):
+        raise BadAnswerError(source.name, "it answered with settlements that are no Quotes")
+    return tuple(named(quote, name) for quote in found if quote.market in markets)
 
 
 class _Choice(NamedTuple):

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection
 from datetime import datetime, timedelta
+from operator import attrgetter
 
+from ...domain.funding import RateKind
+from ...domain.market import Quote
 from ...domain.missing import OPPORTUNITIES, Missing
 from ...domain.names import Market
 from ...domain.needs import Needs
@@ -90,6 +95,17 @@ class HistorySource(FundingSource):
         self._view.advance(at)
         known = self._view.snapshot(at).model_copy(update={"missing": self._foreign(request)})
         return answer(request, known, name=self.name, absent=self._absent)
+
+    async def settlements(self, markets: Collection[Market], since: datetime) -> tuple[Quote, ...]:
+        """What the history has of them from `since` to its own now."""
+        first, now, at = epoch_seconds(read_instant(since)), self._now(), attrgetter("at")
+        found = [
+            series.quote(row)
+            for series in self._history.series
+            if series.kind is RateKind.SETTLED and series.market in markets
+            for row in series.rows[bisect_left(series.rows, first, key=at) : bisect_right(series.rows, now, key=at)]
+        ]
+        return tuple(sorted(found, key=attrgetter("observed_epoch")))
 
     def _now(self) -> int:
         """The time in the history, in epoch seconds; between 1970 and a year after its end."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from datetime import datetime
 
+from ...domain.funding import RateKind
 from ...domain.market import Quote
 from ...domain.missing import Missing
 from ...domain.names import Market
@@ -13,7 +15,7 @@ from ...domain.request import MarketRequest
 from ...domain.snapshot import MarketSnapshot
 from ...ports import Clock, FundingSource
 from ..clock import SystemClock
-from .answer import EVERYTHING, a_name, answer
+from .answer import EVERYTHING, a_name, answer, named
 
 
 class StaticSource(FundingSource):
@@ -61,6 +63,16 @@ class StaticSource(FundingSource):
         """What is wanted of its quotes, as of the clock's now. It never fails."""
         known = self._known.model_copy(update={"as_of": self._clock.now()})
         return answer(request, known, name=self._name, absent=_absent)
+
+    async def settlements(self, markets: Collection[Market], since: datetime) -> tuple[Quote, ...]:
+        """What is settled of its quotes and observations, once for a market and instant."""
+        now = self._clock.now()
+        settled = {
+            (quote.observed_at, quote.market): named(quote, self._name)
+            for quote in (*self._known.observations, *self._known.quotes)
+            if quote.kind is RateKind.SETTLED and quote.market in markets and since <= quote.observed_at <= now
+        }
+        return tuple(settled[key] for key in sorted(settled))
 
 
 def _absent(_: Market) -> str:

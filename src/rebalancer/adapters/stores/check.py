@@ -18,6 +18,7 @@ from ...domain.lifecycle import Step, Switch, claims, refused_intent, refused_po
 from ...domain.market import Quote
 from ...domain.names import Market
 from ...domain.position import Position
+from ...domain.smoothed import Smoothed, SmoothedRate
 from ...errors import Conflict, Fenced, InputError, Stopped
 
 SHORTEST = timedelta(seconds=1)
@@ -65,6 +66,7 @@ class Changes:
     decisions: list[tuple[UUID, StoredDecision]] = field(default_factory=list)
     ledger: list[LedgerEntry] = field(default_factory=list)
     observations: list[Quote] = field(default_factory=list)
+    smoothed: list[SmoothedRate] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ def check(batch: Batch, stored: Stored) -> Changes:
         decisions=_new_decisions(batch.decisions, stored),
         ledger=_new_entries(batch.ledger, stored, steps),
         observations=list(batch.observations),
+        smoothed=list(batch.smoothed),
     )
     _settle_claims(changes, steps.values(), stored)
     return changes
@@ -222,6 +225,16 @@ def ledger_key(entry: LedgerEntry) -> LedgerKey:
 def observation_key(quote: Quote) -> tuple[datetime, Market, int]:
     """What there is one observation of, and the order in which observations are read."""
     return quote.observed_at, quote.market, quote.rate.steps
+
+
+def smoothed_key(rate: SmoothedRate) -> tuple[Market, Smoothed]:
+    """What there is one smoothed rate of."""
+    return rate.market, rate.signal
+
+
+def by_signal(rate: SmoothedRate) -> tuple[Market, tuple[timedelta, int, timedelta]]:
+    """The order of smoothed rates."""
+    return rate.market, rate.signal.order
 
 
 def by_opening(position: Position) -> tuple[datetime, UUID]:

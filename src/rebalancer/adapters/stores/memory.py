@@ -12,6 +12,7 @@ from ...domain.lifecycle import Switch
 from ...domain.market import Quote
 from ...domain.names import Market
 from ...domain.position import Position, PositionStatus
+from ...domain.smoothed import Smoothed, SmoothedRate
 from ...domain.times import read_moment
 from ...errors import StoreError
 from ...ports import Clock, PositionStore
@@ -23,6 +24,7 @@ from .check import (
     by_instant,
     by_opening,
     by_plan,
+    by_signal,
     by_time,
     check,
     check_lease,
@@ -30,6 +32,7 @@ from .check import (
     holds,
     ledger_key,
     observation_key,
+    smoothed_key,
 )
 
 
@@ -105,6 +108,10 @@ class MemoryStore(PositionStore):
         found = (one for one in self._there().seen.values() if one.market in markets and one.observed_at >= start)
         return tuple(sorted(found, key=observation_key))
 
+    async def smoothed(self) -> tuple[SmoothedRate, ...]:
+        """The smoothed rates: of each market and signal the latest that was written."""
+        return tuple(sorted(self._there().means.values(), key=by_signal))
+
     async def switch(self) -> Switch:
         """What a monitor may do."""
         return self._there().switch()
@@ -135,6 +142,7 @@ class _Tables:
         self.decisions: dict[UUID, StoredDecision] = {}
         self.ledger: dict[LedgerKey, LedgerEntry] = {}
         self.seen: dict[tuple[datetime, Market, int], Quote] = {}
+        self.means: dict[tuple[Market, Smoothed], SmoothedRate] = {}
 
     def switch(self) -> Switch:
         return self.at
@@ -166,3 +174,7 @@ class _Tables:
         self.ledger |= {ledger_key(entry): entry for entry in changes.ledger}
         for quote in changes.observations:
             self.seen.setdefault(observation_key(quote), quote)
+        for rate in changes.smoothed:
+            there = self.means.setdefault(smoothed_key(rate), rate)
+            if rate.settled_at >= there.settled_at:
+                self.means[smoothed_key(rate)] = rate

@@ -15,6 +15,7 @@ from ...domain.market import Quote
 from ...domain.model import Value
 from ...domain.names import Market
 from ...domain.position import Position, PositionStatus
+from ...domain.smoothed import SmoothedRate
 from ...domain.times import epoch_seconds, read_moment, write_instant
 from ...errors import InputError, StoreError
 from .check import Changes, LeaseRow
@@ -31,6 +32,10 @@ _INTENT = (
 )
 _DECISION = (
     "INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET approved_at = excluded.approved_at"
+)
+_SMOOTHED = (
+    "INSERT INTO smoothed VALUES (?, ?, ?, ?, ?) ON CONFLICT (venue, symbol, signal) DO UPDATE "
+    "SET settled_at = excluded.settled_at, value = excluded.value WHERE excluded.settled_at >= settled_at"
 )
 _POSITIONS = "SELECT id, value FROM positions"
 _LEAVES = "json_extract(value, '$.action') <> 'HOLD'"
@@ -143,6 +148,10 @@ class Rows:
                 if quote.observed_at >= since:
                     yield quote
 
+    def smoothed(self) -> Iterator[SmoothedRate]:
+        """The smoothed rates."""
+        return self._all(SmoothedRate, "smoothed")
+
     def write(self, changes: Changes) -> None:
         """Write it all."""
         many = self._connection.executemany
@@ -153,6 +162,7 @@ class Rows:
         many(_DECISION, map(_of_decision, changes.decisions))
         many("INSERT INTO ledger VALUES (?, ?, ?, ?, ?)", ((*_of_entry(one), _text(one)) for one in changes.ledger))
         many("INSERT OR IGNORE INTO observations VALUES (?, ?, ?, ?, ?)", map(_of_quote, changes.observations))
+        many(_SMOOTHED, map(_of_smoothed, changes.smoothed))
 
     def _of_position(self, position: Position) -> _Row:
         text = _text(position)
@@ -210,3 +220,7 @@ def _of_entry(entry: LedgerEntry) -> tuple[str, str, str, str]:
 
 def _of_quote(quote: Quote) -> _Row:
     return *quote.market, quote.observed_epoch, quote.rate.steps, _text(quote)
+
+
+def _of_smoothed(rate: SmoothedRate) -> _Row:
+    return *rate.market, _text(rate.signal), rate.settled_epoch, _text(rate)

@@ -37,6 +37,10 @@ MIGRATIONS: tuple[Migration, ...] = (
         "CREATE TABLE observations (venue TEXT NOT NULL, symbol TEXT NOT NULL, observed_at INTEGER NOT NULL, "
         "rate INTEGER NOT NULL, value TEXT NOT NULL, PRIMARY KEY (venue, symbol, observed_at, rate))",
     ),
+    (
+        "CREATE TABLE smoothed (venue TEXT NOT NULL, symbol TEXT NOT NULL, signal TEXT NOT NULL, "
+        "settled_at INTEGER NOT NULL, value TEXT NOT NULL, PRIMARY KEY (venue, symbol, signal)) WITHOUT ROWID",
+    ),
 )
 """Layout 1 from an empty file, then each from the one before. What was released is never edited: add another."""
 

@@ -17,11 +17,23 @@ from ...domain.lifecycle import Switch
 from ...domain.market import Quote
 from ...domain.names import Market
 from ...domain.position import Position
+from ...domain.smoothed import SmoothedRate
 from ...domain.times import read_moment
 from ...errors import InputError, StoreError
 from ...ports import Clock, PositionStore
 from ..clock import SystemClock
-from .check import by_instant, by_opening, by_plan, by_time, check, check_lease, elected, holds, observation_key
+from .check import (
+    by_instant,
+    by_opening,
+    by_plan,
+    by_signal,
+    by_time,
+    check,
+    check_lease,
+    elected,
+    holds,
+    observation_key,
+)
 from .file import StoreFile
 from .rows import Rows
 
@@ -136,6 +148,10 @@ class SqliteStore(PositionStore):
         """The observations of `markets` seen at `since` or later, in order of time."""
         start = read_moment(since)
         return await self._read(lambda rows: tuple(sorted(rows.observations(markets, start), key=observation_key)))
+
+    async def smoothed(self) -> tuple[SmoothedRate, ...]:
+        """The smoothed rates: of each market and signal the latest that was written."""
+        return await self._read(lambda rows: tuple(sorted(rows.smoothed(), key=by_signal)))
 
     async def switch(self) -> Switch:
         """What a monitor may do."""
