@@ -67,7 +67,7 @@ def replay(
     check_engine(engine)
     read = history.decisive()
     costs = costs or Costs.flat(leg_bps=2)
-    entry = entry or EntryPolicy.matching(strategy)
+    entry = entry if entry is not None else EntryPolicy.matching(strategy)
     feed = Feed(read, every=seconds(every), needs=strategy.needs | entry.needs)
     if len(feed) > MAX_TICKS:
         raise InputError(f"more than {MAX_TICKS:,} ticks: is a time of the history wrong, or `every` too short?")
