@@ -14,7 +14,8 @@ from ..rules.combined import CombinedStrategy
 from .scores import Setting
 
 FLAGS = {"true": True, "false": False}
-OWN = ("combined", *CONFIGS)
+OWN = ("adaptive", "combined", *CONFIGS)
+"""The presets of the library, in the order in which they are shown."""
 
 
 Maker = Callable[..., Setting | CombinedStrategy]
