@@ -142,12 +142,17 @@ class Evaluation:
 
         The net by part, fold and symbol are columns of their own, such as `part_1_bps`, `fold_1_bps` and `BTC_bps`.
         """
-        lists = {
+        columns = {
+            "captured_interval": ["captured_low", "captured_high"],
             "parts_bps": [f"part_{part}_bps" for part in range(1, len(self.bounds))],
             "folds_bps": [f"fold_{fold}_bps" for fold in range(1, len(self.folds) + 1)],
             "symbols_bps": [f"{symbol}_bps" for symbol in self.symbols],
         }
-        lines = [_flat(one, row, lists) for one in self.by_cost for row in one.rows]
+        lines = [
+            {"round_trip_bps": plain(one.round_trip_bps), **_flat(row, columns)}
+            for one in self.by_cost
+            for row in one.rows
+        ]
         try:
             with Path(path).open("w", encoding="utf-8", newline="") as file:
                 writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
@@ -162,15 +167,15 @@ def chosen(splits: tuple[Split, ...]) -> Counter[str]:
     return Counter(split.chosen.parameters["strategy"] for split in splits)
 
 
-def _flat(one: AtCost, row: EvaluationRow, lists: Mapping[str, list[str]]) -> dict[str, Any]:
-    texts = {"round_trip_bps": plain(one.round_trip_bps), **row.as_dict()}
-    low, high = texts.pop("captured_interval") or (None, None)
-    several = {name: (names, texts.pop(name)) for name, names in lists.items()}
-    error = texts.pop("error")
-    texts |= {"captured_low": low, "captured_high": high}
-    for names, values in several.values():
-        texts |= dict(zip(names, values or [None] * len(names), strict=True))
-    return {**texts, "error": error}
+def _flat(row: EvaluationRow, columns: Mapping[str, list[str]]) -> dict[str, Any]:
+    """The figures of a row by column, those that are several apart."""
+    found: dict[str, Any] = {}
+    for name, value in row.as_dict().items():
+        if name in columns:
+            found |= zip(columns[name], value or [None] * len(columns[name]), strict=True)
+        else:
+            found[name] = value
+    return found
 
 
 def _plain(value: Any) -> Any:
