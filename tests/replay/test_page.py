@@ -8,6 +8,7 @@ import re
 from decimal import Context, Decimal, localcontext
 from functools import cache
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from rebalancer import CombinedStrategy, Costs, FundingHistory, InputError, Rate
 from rebalancer.domain.names import Market
 from rebalancer.domain.numbers import BPS
 from rebalancer.history.table import Row, Series
-from rebalancer.replay import ReplayReport, SymbolReport, Trade, TradeAction, replay
+from rebalancer.replay import Evaluation, ReplayReport, SymbolReport, Trade, TradeAction, evaluate, replay
 from rebalancer.replay.page.data import EQUITY_POINTS
 from rebalancer.replay.page.markup import element
 from rebalancer.replay.page.rates import Clock, means, packed, width
@@ -224,6 +225,73 @@ def test_the_result_of_a_sweep_is_taken_as_it_is(tmp_path: Path) -> None:
     assert "0.5 \N{EN DASH} 3.0 3.0" in words
     assert "50.0 % 7 14" in words
     assert "no such key" in words
+
+
+@cache
+def an_evaluation() -> Evaluation:
+    def weekly(*, costs: Costs) -> CombinedStrategy:
+        return CombinedStrategy(TimeLimit())
+
+    def failing(*, costs: Costs) -> CombinedStrategy:
+        raise LookupError(HOSTILE)
+
+    makers = {"weekly": weekly, "combined": presets.combined, f"<i>{HOSTILE}": failing}
+    return evaluate(sample_history(days=10), strategies=makers, round_trips=[2, 8], workers=1)
+
+
+def test_an_evaluation_is_a_section_with_every_figure_of_its_tables(tmp_path: Path) -> None:
+    found = an_evaluation()
+    page = Page(a_page(a_report(), tmp_path, evaluation=found))
+    for one in found.by_cost:
+        assert f"A round trip of {one.round_trip_bps} bp" in page.words
+        for row in one.rows:
+            if row.error is not None:
+                continue
+            assert row.captured_share is not None
+            interval = " to ".join(f"{grouped(end * 100)} %" for end in row.captured_interval or ())
+            above = (row.symbols_above_zero, row.symbols_above_hold_through)
+            counts = " ".join("\N{EN DASH}" if count is None else f"{count} of 4" for count in above)
+            figures = f"{grouped(row.net_bps)} {grouped(row.captured_share * 100)} % {interval or chr(0x2013)} {counts}"
+            assert f"{row.name} {figures} {row.trades_a_year:,.0f} {row.worst_symbol} " in page.words
+            apart = [grouped(bps) for bps in row.parts_bps] or ["\N{EN DASH}"] * 4
+            assert " ".join([row.name, *apart, *(grouped(bps) for bps in row.folds_bps)]) in page.words
+        assert one.walk_forward is not None
+        assert f"{grouped(one.walk_forward.in_time_bps)} bp out of sample" in page.words
+        assert f"{grouped(one.walk_forward.across_symbols_bps)} bp, " in page.words
+    assert "Folds of symbols: 1: BTC, SOL; 2: ETH; 3: HYPE." in page.words
+    assert 'id="evaluation"' not in a_page(a_report(), tmp_path)
+
+
+def test_the_drawing_of_an_evaluation_has_each_share_where_the_scale_says(tmp_path: Path) -> None:
+    found = an_evaluation()
+    page = Page(a_page(a_report(), tmp_path, evaluation=found))
+    drawn = [
+        (kinds.split()[0], kinds.split()[-1], style)
+        for (_, _, kinds), (_, _, style) in pairwise(page.attributes)
+        if kinds.startswith(("dot ", "beyond "))
+    ]
+    expected = []
+    for places in range(3):
+        for one in found.by_cost:
+            row = (one.strategies[0], one.strategies[1], one.hold_through)[places]
+            assert row.captured_share is not None
+            at = max(row.captured_share, Decimal("-0.5"))  # the scale goes from -50 % to 100 %
+            kind = "beyond" if row.captured_share < Decimal("-0.5") else "dot"
+            expected.append((kind, "less" if row.captured_share < 0 else "more", f"left:{(at * 100 + 50) / 150:.2%}"))
+    assert drawn == expected
+    assert {kind for kind, _, _ in drawn} == {"dot", "beyond"}
+
+
+def test_names_and_errors_in_an_evaluation_are_text(tmp_path: Path) -> None:
+    source = a_page(a_report(), tmp_path, evaluation=an_evaluation())
+    assert "<script>alert" not in source
+    assert f"<i>{HOSTILE} failed: LookupError: {HOSTILE}" in Page(source).words
+
+
+def test_an_evaluation_of_another_history_is_refused(tmp_path: Path) -> None:
+    report = replay(presets.combined(), sample_history(days=11))
+    with pytest.raises(InputError, match="the evaluation is of another history"):
+        a_page(report, tmp_path, evaluation=an_evaluation())
 
 
 def test_rows_that_say_nothing_of_what_was_earned_are_refused(tmp_path: Path) -> None:

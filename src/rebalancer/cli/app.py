@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -21,7 +21,7 @@ from ..errors import InputError
 from ..history.table import FundingHistory
 from ..replay import Trade
 from ..replay import replay as run_replay
-from . import control, histories, live, market, plugins, positions, render, status, sweeping
+from . import control, evaluating, histories, live, market, plugins, positions, render, status, sweeping
 from .common import (
     PluginNames,
     PresetName,
@@ -34,6 +34,7 @@ from .common import (
     registry,
     speaking_of,
 )
+from .outputs import check_file, opened, refuse_shared
 
 app = typer.Typer(
     name="rebalancer",
@@ -118,7 +119,7 @@ def replay(
     with clear_errors(), ExitStack() as files:
         if all_ticks and decisions is None:
             raise InputError("--all writes to the decision log: give --decisions FILE too")
-        _refuse_shared(history, json, html, decisions)
+        refuse_shared(history, json=json, html=html, decisions=decisions)
         with speaking_of("--leg-bps", field="leg_bps"):
             costs = Costs.flat(leg_bps=leg_bps)
         with aside():
@@ -127,10 +128,9 @@ def replay(
             symbols=names(symbols, read_symbol, option="--symbols"),
             venues=names(venues, read_venue, option="--venues"),
         )
-        log = _output(decisions, files) if decisions else None
-        report_file = _output(json, files) if json else None
-        if html:
-            _output(html, files)  # what can not be written is said before the work, not after it
+        log = opened(decisions, files) if decisions else None
+        report_file = opened(json, files) if json else None
+        check_file(html, "--html", files)
 
         def write(trade: Trade) -> None:
             if log is not None:
@@ -156,6 +156,7 @@ def replay(
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
     sweeping.sweep,
+    evaluating.evaluate,
     market.rates,
     market.opportunities,
     market.check,
@@ -181,24 +182,3 @@ def _progress() -> Progress:
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-
-
-def _refuse_shared(history: Path, json: Path | None, html: Path | None, decisions: Path | None) -> None:
-    """No output may be the history, nor two of them one file; a page is a file."""
-    if html is not None and str(html) == "-":
-        raise InputError("--html needs a file to write to")
-    outputs = [path if str(path) == "-" else path.resolve() for path in (json, html, decisions) if path is not None]
-    if len(set(outputs)) != len(outputs):
-        raise InputError("--json, --html and --decisions need a file each")
-    if history.resolve() in outputs:
-        raise InputError("--json, --html and --decisions must not overwrite the history")
-
-
-def _output(path: Path, files: ExitStack) -> TextIO:
-    """A file to write to; `-` is standard output."""
-    if str(path) == "-":
-        return sys.stdout
-    try:
-        return files.enter_context(path.open("w", encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path} can not be written: {error.strerror}") from error

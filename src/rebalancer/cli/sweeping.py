@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -36,6 +34,7 @@ from .common import (
     speaking_of,
 )
 from .fit import fitting
+from .outputs import bar, opened, refuse_shared
 from .render import bps, table
 
 SUFFIXES = (".csv", ".parquet")
@@ -86,7 +85,7 @@ def sweep(
     with clear_errors(), ExitStack() as files:
         if out is not None and out.suffix.lower() not in SUFFIXES:
             raise InputError(f"--out writes {' or '.join(SUFFIXES)}: give a file that ends so")
-        _refuse_shared(history, out, json, resume)
+        refuse_shared(history, out=out, json=json, resume=resume)
         design = _design(changes, leg_bps)
         if random is not None:
             design = design.sample(random, seed=seed)
@@ -95,13 +94,13 @@ def sweep(
             symbols=names(symbols, read_symbol, option="--symbols"),
             venues=names(venues, read_venue, option="--venues"),
         )
-        with aside(), _progress(f"sweeping {preset}") as progress:
+        with aside(), bar(f"sweeping {preset}") as progress:
             found = run_sweep(make, design, chosen, parts=parts, workers=workers, progress=progress, resume=resume)
         walked = [walk_forward(one) for one in found.by_costs().values() if len(one.failed) < len(one)]
         if out is not None:
             (found.to_csv if out.suffix.lower() == ".csv" else found.to_parquet)(out)
         if json is not None:
-            _write(found.to_json(*walked), json, files)
+            opened(json, files).write(found.to_json(*walked) + "\n")
         if json is None or str(json) != "-":
             _show(console(), found, walked, title=f"{len(found):,} settings of {preset} on {history.name}")
 
@@ -132,38 +131,6 @@ def _maker(name: str, plugin: Sequence[str] | None) -> Callable[..., Any]:
     if name not in presets:
         presets.create(name)  # says what there is
     return maker_of(name, create=None if name in CONFIGS else partial(presets.create, name))
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error, gone when done, absent where nobody watches, and without a thread of its own: a process
-    that has one can not be forked.
-    """
-    stderr = Console(file=sys.stderr)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=stderr, transient=True, auto_refresh=False, disable=not stderr.is_terminal)
-    with bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total, refresh=True)
-
-
-def _refuse_shared(history: Path, *outputs: Path | None) -> None:
-    """No output may be the history, nor two be one file."""
-    files = [path.resolve() for path in outputs if path is not None and str(path) != "-"]
-    if len(set(files)) != len(files):
-        raise InputError("--out, --json and --resume need a file each")
-    if history.resolve() in files:
-        raise InputError("--out, --json and --resume must not overwrite the history")
-
-
-def _write(text: str, path: Path, files: ExitStack) -> None:
-    if str(path) == "-":
-        sys.stdout.write(text + "\n")
-        return
-    try:
-        files.enter_context(path.open("w", encoding="utf-8")).write(text + "\n")
-    except OSError as error:
-        raise InputError(f"{path} can not be written: {error.strerror}") from error
 
 
 def _show(out: Console, found: SweepResult, walked: Sequence[WalkForward], *, title: str) -> None:

@@ -1,9 +1,14 @@
 """History in, report out: what a strategy would have decided and earned."""
 
+from .bootstrap import Interval as Interval
 from .design import Design as Design
 from .design import between as between
 from .design import grid as grid
 from .engine import replay as replay
+from .evaluate import evaluate as evaluate
+from .evaluation import AtCost as AtCost
+from .evaluation import Evaluation as Evaluation
+from .evaluation import EvaluationRow as EvaluationRow
 from .hindsight import Hindsight as Hindsight
 from .hindsight import Move as Move
 from .hindsight import SymbolOptimum as SymbolOptimum
@@ -24,8 +29,12 @@ from .walk import WalkForward as WalkForward
 from .walk import walk_forward as walk_forward
 
 __all__ = [
+    "AtCost",
     "Design",
+    "Evaluation",
+    "EvaluationRow",
     "Hindsight",
+    "Interval",
     "Move",
     "ReasonReport",
     "ReplayReport",
@@ -40,6 +49,7 @@ __all__ = [
     "TradeAction",
     "WalkForward",
     "between",
+    "evaluate",
     "grid",
     "hindsight",
     "replay",

@@ -19,6 +19,7 @@ from .scores import Setting
 
 FLAGS = {"true": True, "false": False}
 OWN = ("adaptive", "combined", *CONFIGS)
+"""The presets of the library, in the order in which they are shown."""
 
 
 Maker = Callable[..., Setting | CombinedStrategy]

@@ -33,6 +33,7 @@ from .hindsight import optimum
 from .log import Trade
 
 if TYPE_CHECKING:
+    from .evaluation import Evaluation
     from .table import SweepRow
 
 
@@ -125,20 +126,28 @@ class ReplayReport(Value):
         history: FundingHistory | None = None,
         title: str = "Replay",
         sensitivity: Sequence[Mapping[str, object] | SweepRow] = (),
+        evaluation: Evaluation | None = None,
     ) -> None:
         """Write the report as one HTML file that opens offline in any browser.
 
         It shows the figures, equity against holding through and the optimum, every position over the rates, and where
         the money came from. `sensitivity` is what a sweep found: its result, or rows in which the names of a sweep's
-        figures (`net_bps`, `captured_share`, ...) say what came of the others. A report that was pickled or copied has
-        left its history behind: give the same one again. One that was read from JSON has no `log`, so there is nothing
-        to draw.
+        figures (`net_bps`, `captured_share`, ...) say what came of the others. `evaluation` is what `evaluate` found on
+        the same history. A report that was pickled or copied has left its history behind: give the same one again. One
+        that was read from JSON has no `log`, so there is nothing to draw.
 
         Raises InputError if the file can not be written, or history or log are missing.
         """
         from .page import write_page  # only a report that is drawn needs it
 
-        write_page(self, path, history=history or self._replayed, title=title, sensitivity=sensitivity)
+        write_page(
+            self,
+            path,
+            history=history or self._replayed,
+            title=title,
+            sensitivity=sensitivity,
+            evaluation=evaluation,
+        )
 
 
 def summarise(

@@ -87,8 +87,7 @@ def walk_forward(result: SweepResult, *, folds: int = 3) -> WalkForward:
     this for each of `result.by_costs()`. Raises InputError if that was forgotten, for fewer than two folds, and for a
     sweep in which every setting failed.
     """
-    if folds < 2:
-        raise InputError("a fold is tested on what was chosen without it: give at least 2")
+    symbol_folds = dealt(result.symbols, folds)
     rows = [row for row in result.rows if row.error is None]
     if not rows:
         raise InputError("every setting failed: there is none to choose")
@@ -101,12 +100,18 @@ def walk_forward(result: SweepResult, *, folds: int = 3) -> WalkForward:
         _split(rows, f"{times[0]} to {times[part]}", spans[part], _within(slice(part)), _within(slice(part, part + 1)))
         for part in range(1, len(spans))
     ]
-    dealt = [result.symbols[fold::folds] for fold in range(min(folds, len(result.symbols)))]
     by_symbol = []
-    for fold in dealt if len(dealt) > 1 else ():
+    for fold in symbol_folds:
         others = tuple(symbol for symbol in result.symbols if symbol not in fold)
         by_symbol.append(_split(rows, ", ".join(others), ", ".join(fold), _on(others), _on(fold)))
     return WalkForward(costs.pop(), tuple(in_time), tuple(by_symbol))
+
+
+def dealt(symbols: tuple[str, ...], folds: int) -> tuple[tuple[str, ...], ...]:
+    """The symbols, dealt to folds in turn; none where there is but one symbol, which nothing can be chosen without."""
+    if folds < 2:
+        raise InputError("a fold is tested on what was chosen without it: give at least 2")
+    return tuple(symbols[fold::folds] for fold in range(min(folds, len(symbols)))) if len(symbols) > 1 else ()
 
 
 _Score = Callable[[SweepRow], int]

@@ -21,11 +21,13 @@ from ..course import Payments, by_pair, holdings, of_hold_through, of_log, of_op
 from ..hindsight import optimum
 from . import tables, words
 from .data import page_data
+from .evidence import evidence
 from .markup import Markup, element, join
 from .sensitivity import plain_rows, sensitivity
 
 if TYPE_CHECKING:
     from ...history.table import FundingHistory
+    from ..evaluation import Evaluation
     from ..report import ReplayReport
     from ..table import SweepRow
     from .data import Courses
@@ -39,10 +41,14 @@ def write_page(
     history: FundingHistory | None,
     title: str,
     sensitivity: Sequence[Row | SweepRow] = (),
+    evaluation: Evaluation | None = None,
 ) -> None:
     """Write a report as HTML. Raises InputError if it can not be written or drawn."""
     with localcontext(Context(prec=60)):  # whatever the ambient one is
-        text = page(report, _checked(report, history), title=title, rows=plain_rows(sensitivity))
+        checked = _checked(report, history)
+        if evaluation is not None and not _of_same(report, evaluation):
+            raise InputError("the evaluation is of another history, or of other ticks: evaluate what was replayed")
+        text = page(report, checked, title=title, rows=plain_rows(sensitivity), evaluation=evaluation)
     try:
         Path(path).write_bytes(text.encode("utf-8", "xmlcharrefreplace"))
     except OSError as error:
@@ -62,7 +68,19 @@ def _checked(report: ReplayReport, history: FundingHistory | None) -> FundingHis
     return decisive
 
 
-def page(report: ReplayReport, history: FundingHistory, *, title: str, rows: Sequence[Row] = ()) -> str:
+def _of_same(report: ReplayReport, evaluation: Evaluation) -> bool:
+    symbols = tuple(one.symbol for one in report.symbols)
+    return (symbols, report.start, report.end) == (evaluation.symbols, evaluation.bounds[0], evaluation.bounds[-1])
+
+
+def page(
+    report: ReplayReport,
+    history: FundingHistory,
+    *,
+    title: str,
+    rows: Sequence[Row] = (),
+    evaluation: Evaluation | None = None,
+) -> str:
     """The page as text. `history` is the decisive part of what was replayed."""
     every = seconds(report.every)
     courses: Courses = {"strategy": of_log(report.log, report.costs)}
@@ -86,6 +104,7 @@ def page(report: ReplayReport, history: FundingHistory, *, title: str, rows: Seq
         symbols=tables.symbols(report),
         pairs=tables.pairs(found),
         reasons=tables.reasons(report),
+        evaluation=evidence(evaluation) if evaluation is not None else "",
         sensitivity=_sensitivity(rows),
         assumptions=join(*(element("li", one) for one in words.assumptions(report))),
         strategy=element("code", report.strategy),
