@@ -62,7 +62,10 @@ async def ask(source: FundingSource, request: MarketRequest, *, deadline: timede
 
     outcome = await within(deadline, asked)
     if isinstance(outcome.error, SourceError):
-        raise outcome.error
+        try:
+            raise outcome.error
+        finally:
+            del outcome  # an error whose traceback leads to itself keeps the whole question until it is collected
     if outcome.value is None:
         late = isinstance(outcome.error, LateError)
         why = f"no answer within {deadline / SECOND:g} s" if late else f"it raised {type(outcome.error).__name__}"
