@@ -58,7 +58,7 @@ class Leg:
             self.age = now - quote.observed_epoch
             if self.age < -freshness.future_seconds:
                 self.refusal = _FUTURE
-            elif self.age > freshness.limit(quote):
+            elif self.age > freshness.age_seconds and self.age > freshness.limit(quote):  # most are no older than any
                 self.refusal = _STALE
             else:
                 self.rate = quote.rate.steps
@@ -107,6 +107,7 @@ class Leg:
         return "it is in the past" if self._until is not None and self._until < 0 else None
 
 
+_SETTLED = RateKind.SETTLED
 _FUTURE = "the quote is from the future"
 _STALE = "the quote is older than its limit"
 
@@ -150,7 +151,7 @@ class PairReading:
 
 def skewed(long: Quote | None, short: Quote | None, max_skew: int) -> bool:
     """Whether two live legs were seen too far apart in time to be compared; a settled leg is comparable with any."""
-    if long is None or short is None or long.kind is RateKind.SETTLED or short.kind is RateKind.SETTLED:
+    if long is None or short is None or long.kind is _SETTLED or short.kind is _SETTLED:
         return False
     return abs(long.observed_epoch - short.observed_epoch) > max_skew
 
