@@ -14,7 +14,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from rebalancer import FundingRate, InputError, MarketSnapshot, Needs, Position, Quote
-from rebalancer.domain.model import Value
+from rebalancer.domain.model import Value, computed
 from rebalancer.domain.names import Line, Symbol
 from rebalancer.domain.numbers import Usd
 from rebalancer.testing import AS_OF, a_position, a_quote, a_rate, a_snapshot, an_opportunity
@@ -35,6 +35,11 @@ class Purse(Value):
         """Twice the coins."""
         return self.coins + self.coins
 
+    @computed
+    def spellings(self) -> list[str]:
+        """The label's."""
+        return [self.label, self.label.upper()]
+
 
 def test_a_value_can_not_be_changed() -> None:
     purse = Purse(owner="ann", coins=5)
@@ -51,6 +56,16 @@ def test_values_with_equal_fields_are_equal_and_hash_alike_whatever_was_computed
     assert computed == fresh
     assert hash(computed) == hash(fresh)
     assert computed != Purse(owner="ann", coins=6)
+
+
+def test_what_is_computed_is_computed_once_and_is_no_part_of_the_value() -> None:
+    purse = Purse(owner="ann", coins=5)
+    assert purse.spellings == ["a purse", "A PURSE"]
+    assert purse.spellings is purse.spellings
+    assert purse == Purse(owner="ann", coins=5)
+    assert purse.model_copy(update={"label": "mine"}).spellings == ["mine", "MINE"]
+    assert "spellings" not in pickle.loads(pickle.dumps(purse)).__dict__
+    assert Purse.spellings.__doc__ == "The label's."
 
 
 def test_a_refused_value_is_an_input_error_that_names_the_class_and_the_field() -> None:

@@ -617,5 +617,22 @@ def test_a_count_is_a_whole_number_and_not_true_or_false() -> None:
     assert refused.value.errors()[0]["msg"] == "Value error, true and false are not numbers"
 
 
+@pytest.mark.parametrize("name", ["Exact", "Rate", "Usd"])
+@given(number=st.decimals(-1, 1, places=14) | st.decimals(-1, 1, places=2) | st.integers(-1, 1).map(Decimal))
+def test_a_number_that_is_on_its_grid_already_is_as_one_that_had_to_be_placed(name: str, number: Decimal) -> None:
+    places = {"Exact": None, "Rate": 12, "Usd": 2}[name]
+    slowly = numbers._written(number) if places is None else from_grid(to_grid(number, places), places)
+    placed = TypeAdapter(getattr(numbers, name)).validate_python(number)
+    assert placed.as_tuple() == slowly.as_tuple()
+
+
+def test_a_number_of_a_class_derived_from_decimal_is_a_plain_one() -> None:
+    class Lying(Decimal):
+        def __gt__(self, other: object) -> bool:
+            return False
+
+    assert type(read_number(Lying("1.5"))) is Decimal
+
+
 def test_integers_of_numpy_are_integers() -> None:
     assert numbers.read_number(np.int64(12)) == 12

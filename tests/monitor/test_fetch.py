@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
+import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -330,6 +332,23 @@ async def test_a_source_error_is_why_nothing_is_known(error: SourceError) -> Non
     fetched = await fetch(raising(error))
     assert fetched.error is error
     nothing_is_known(fetched, str(error))
+
+
+async def test_the_question_that_a_source_refused_is_not_kept_until_the_garbage_is_collected() -> None:
+    asked: list[weakref.ref[MarketRequest]] = []
+
+    async def does(request: MarketRequest) -> object:
+        asked.append(weakref.ref(request))
+        raise SourceUnavailableError("elsewhere", "HTTP 503")
+
+    source = Source(does=does)
+    gc.disable()
+    try:
+        await fetch(source)
+        source.asked.clear()
+        assert asked[0]() is None
+    finally:
+        gc.enable()
 
 
 class Fatal(BaseException):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -87,6 +90,26 @@ async def test_what_a_store_means_to_say_is_kept(error: StoreError) -> None:
         await keeper.ask(keeper.store.live)
 
     assert raised.value is error
+
+
+async def test_a_batch_that_a_store_refused_is_not_kept_until_the_garbage_is_collected() -> None:
+    class Refusing(MemoryStore):
+        async def commit(self, lease: object, batch: Batch) -> None:
+            raise Conflict("not so")
+
+    clock = ManualClock()
+    keeper = a_keeper(clock, Refusing(clock=clock))
+    await keeper.lead()
+    batch = Batch(positions=(a_position(),))
+    kept = weakref.ref(batch)
+    gc.disable()
+    try:
+        with suppress(Conflict):
+            await keeper.commit(batch)
+        del batch
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_name_that_forges_a_line_is_one_line() -> None:

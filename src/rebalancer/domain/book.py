@@ -40,7 +40,7 @@ class Leg:
             self.age = now - quote.observed_epoch
             if self.age < -freshness.future_seconds:
                 self.refusal = _FUTURE
-            elif self.age > freshness.limit(quote):
+            elif self.age > freshness.age_seconds and self.age > freshness.limit(quote):  # most are no older than any
                 self.refusal = _STALE
             else:
                 self.rate = quote.rate.steps

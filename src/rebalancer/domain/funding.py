@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
-from functools import cached_property
 from typing import Annotated
 
 from pydantic import PlainSerializer, PlainValidator, model_validator
 
 from ..errors import InputError
-from .model import Value
+from .model import Value, computed
 from .numbers import EIGHT_HOURS, FRACTION_PLACES, ONE, Number, RawRate, divide_half_even, fraction, to_grid
 from .times import read_duration, seconds, write_duration
 
@@ -62,7 +61,7 @@ class FundingRate(Value):
             raise InputError("beyond 100 % per 8 h: is it a percent, or is its interval wrong?")
         return self
 
-    @cached_property
+    @computed
     def steps(self) -> int:
         """The rate per 8 h in grid steps: grid value x 28,800 s / interval, half-even."""
         return divide_half_even(to_grid(self.value, FRACTION_PLACES) * EIGHT_HOURS, seconds(self.interval))

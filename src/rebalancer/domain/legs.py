@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from functools import cached_property
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Discriminator, Tag
 
-from .model import Value
+from .model import Value, computed
 from .names import Line, Market, Symbol, Venue
 from .numbers import UNKNOWN, Exact, Number, OptionalExact, OptionalPositive
 from .times import Moment
@@ -55,6 +54,8 @@ class Unknown(Value):
     """A leg that could not be read, and the `reason`. It is never flat: nothing is known of it."""
 
     reason: Line
+    quantity: ClassVar[None] = None
+    """As that of a leg that was read, which nobody knows here."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason=reason)
@@ -82,7 +83,7 @@ class LegReading(Value):
         Discriminator(_kind),
     ]
 
-    @cached_property
+    @computed
     def market(self) -> Market:
         """The market that the leg is in."""
         return Market(self.venue, self.symbol)

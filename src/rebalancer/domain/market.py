@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import cached_property
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from ..errors import InputError
 from .funding import MAX_INTERVAL, FundingRate, RateKind
-from .model import DERIVED, Value
+from .model import DERIVED, Value, computed
 from .names import Line, Market, Symbol, Venue
 from .numbers import UNKNOWN, OptionalPositive, OptionalWholeUsd
 from .times import Duration, DurationOrZero, Instant, epoch_seconds, seconds
@@ -43,22 +42,22 @@ class Quote(Value):
             raise InputError("pays_every must be at most 21 days")
         return self
 
-    @cached_property
+    @computed
     def market(self) -> Market:
         """The market this is a quote of."""
         return Market(self.venue, self.symbol)
 
-    @cached_property
+    @computed
     def pays_seconds(self) -> int:
         """How often the venue pays, in seconds; 0 where funding is continuous."""
         return seconds(self.pays_every)
 
-    @cached_property
+    @computed
     def next_epoch(self) -> int | None:
         """When it pays next, in whole seconds since 1970-01-01 UTC."""
         return None if self.next_funding_at is None else epoch_seconds(self.next_funding_at)
 
-    @cached_property
+    @computed
     def observed_epoch(self) -> int:
         """When it was seen, in whole seconds since 1970-01-01 UTC."""
         return epoch_seconds(self.observed_at)
@@ -80,12 +79,12 @@ class Freshness(Value):
     max_future: DurationOrZero = timedelta(seconds=10)
     max_skew: Duration = timedelta(seconds=120)
 
-    @cached_property
+    @computed
     def age_seconds(self) -> int:
         """`max_age` in seconds."""
         return seconds(self.max_age)
 
-    @cached_property
+    @computed
     def future_seconds(self) -> int:
         """`max_future` in seconds."""
         return seconds(self.max_future)

@@ -3,25 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from functools import cached_property
+from typing import Any, Self, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..errors import InputError
+
+_T = TypeVar("_T")
 
 DERIVED: Any = None
 """The default of a field that its model derives from the others. (A default factory is no place for it: whether and
 with what pydantic calls one after another field was refused depends on its version.)"""
 
 
+class computed(cached_property[_T]):  # noqa: N801  # it is written where `cached_property` would be
+    """A `cached_property` without a lock, as all are from Python 3.12 on: the lock costs more than what is computed.
+
+    Two threads may both compute it, so it is for what follows from a frozen value alone.
+    """
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any] | None = None) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> _T: ...
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> Self | _T:
+        if instance is None:
+            return self
+        value = instance.__dict__[self.func.__name__] = self.func(instance)
+        return value
+
+
 class Value(BaseModel):
     """A frozen value. Two with equal fields are equal; copies are validated; errors never repeat the input."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True, ignored_types=(computed,)
+    )
 
     def __init__(self, /, **data: Any) -> None:
         try:
-            super().__init__(**data)
+            self.__pydantic_validator__.validate_python(data, self_instance=self)
         except ValidationError as error:
             raise self._refused(error) from error
 

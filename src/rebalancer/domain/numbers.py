@@ -38,7 +38,7 @@ _NUMERAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 def read_number(value: object) -> Decimal:
     """`value` as an exact finite Decimal; InputError for anything that is not plainly a number."""
     if isinstance(value, Decimal):
-        number = value
+        number = value if type(value) is Decimal else Decimal(value)
     elif isinstance(value, bool):
         raise InputError("true and false are not numbers")
     elif isinstance(value, Integral):
@@ -120,6 +120,15 @@ def _written(number: Decimal) -> Decimal:
     return Decimal(text)
 
 
+def _placed(number: Decimal, places: int | None) -> Decimal:
+    """`number` on the grid of 10**-places (None: on no grid), as it reads back from its plain digits: most are so."""
+    sign, digits, exponent = number.as_tuple()
+    finest = _MAX_EXPONENT if places is None else places
+    if 0 <= -int(exponent) <= finest and (exponent == 0 or digits[-1]) and (number or not sign):
+        return number
+    return _written(number) if places is None else from_grid(to_grid(number, places), places)
+
+
 def _no_flag(value: object) -> object:
     """A whole number's input, unless it is true or false."""
     if isinstance(value, bool):
@@ -150,7 +159,7 @@ def _number_type(
 
     def validate(value: object) -> Decimal:
         number = read_number(value)
-        placed = _written(number) if places is None else from_grid(to_grid(number, places), places)
+        placed = _placed(number, places)
         if not rounds and placed != number:
             raise InputError(f"finer than its grid of 1e-{places}: round it")
         if lowest is not None and (placed < lowest or (above and placed == lowest)):

@@ -60,7 +60,7 @@ class Plausibility(Value):
 
     @cached_property
     def usual_steps(self) -> int:
-        """A size up to which every rate is believed."""
+        """A size up to which every rate is believed, on whatever market and after whatever rate: most are no larger."""
         return min(self.never_beyond, self.jump_above_steps)
 
     @cached_property
@@ -84,10 +84,6 @@ class Rates:
     def earlier(self) -> dict[Market, int]:
         """Each market's rate before the present one."""
         return _earlier(self._snapshot, self._past)
-
-    def usual(self, rate: int) -> bool:
-        """Whether `rate` is so small that it is within all limits and no jump, on whatever market: most are."""
-        return abs(rate) <= self._limits.usual_steps
 
     def exceeded(self, market: Market, rate: int) -> int | None:
         """The limit for exceeding which `rate` is refused; None if it is believed.

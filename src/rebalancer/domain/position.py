@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from functools import cached_property
 from typing import Annotated
 from uuid import UUID, uuid5
 
@@ -11,7 +10,7 @@ from pydantic import Field, model_validator
 
 from ..errors import InputError
 from .funding import divergence
-from .model import DERIVED, Value
+from .model import DERIVED, Value, computed
 from .names import Line, Market, Pair, ReasonCode, Symbol, Venue
 from .numbers import (
     FRACTION_PLACES,
@@ -99,32 +98,32 @@ class Position(Value):
         )
         return divergence(long_rate, short_rate)
 
-    @cached_property
+    @computed
     def pair(self) -> Pair:
         """The directed pair that is held."""
         return Pair(self.symbol, self.long_dex, self.short_dex)
 
-    @cached_property
+    @computed
     def markets(self) -> tuple[Market, Market]:
         """Where its long leg is, and where its short one."""
         return self.pair.long, self.pair.short
 
-    @cached_property
+    @computed
     def entry_steps(self) -> int:
         """The entry divergence in grid steps."""
         return to_grid(self.entry_divergence, FRACTION_PLACES)
 
-    @cached_property
+    @computed
     def opened_epoch(self) -> int:
         """The opening time in whole seconds since 1970-01-01 UTC."""
         return epoch_seconds(self.opened_at)
 
-    @cached_property
+    @computed
     def last_action_epoch(self) -> int | None:
         """The time of the last action in whole seconds since 1970-01-01 UTC; None: there was none yet."""
         return None if self.last_action_at is None else epoch_seconds(self.last_action_at)
 
-    @cached_property
+    @computed
     def entry_gap(self) -> int:
         """How far the entry divergence is from the two entry rates, in grid steps; see `ENTRY_TOLERANCE`."""
         return abs(self.entry_steps - self._rates_apart())

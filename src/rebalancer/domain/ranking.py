@@ -20,6 +20,7 @@ Candidate = tuple[int, Pair]
 Seen = tuple[int, str, "Quote | None"]
 """A rate per 8 h in grid steps, on which venue, and the quote that says so (None: it is comparable with any)."""
 
+_SETTLED = RateKind.SETTLED
 _new = tuple.__new__
 """Makes a named tuple of what are known to be its fields at half the cost: a replay makes millions of pairs."""
 
@@ -32,7 +33,7 @@ def rank(candidate: Candidate) -> tuple[int, Pair]:
 
 def skewed(long: Quote | None, short: Quote | None, max_skew: int) -> bool:
     """Whether two live legs were seen too far apart in time to be compared; a settled leg is comparable with any."""
-    if long is None or short is None or long.kind is RateKind.SETTLED or short.kind is RateKind.SETTLED:
+    if long is None or short is None or long.kind is _SETTLED or short.kind is _SETTLED:
         return False
     return abs(long.observed_epoch - short.observed_epoch) > max_skew
 

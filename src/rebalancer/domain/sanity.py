@@ -73,11 +73,12 @@ def suspicions(
     """
     rates = Rates(snapshot, past, limits)
     found: list[Suspicion] = []
+    leg, usual = snapshot.book.leg, limits.usual_steps
     for quote in snapshot.quotes:
-        refusal = snapshot.book.leg(quote.market).refusal
+        refusal = leg(quote.market).refusal
         if refusal is not None:
             found.append(_untimely(snapshot, quote, refusal))
-        if not rates.usual(quote.rate.steps):
+        if abs(quote.rate.steps) > usual:
             found.extend(_of_quote(rates, limits, quote))
     of_listed = (_of_listed(rates, limits, listed) for listed in snapshot.opportunities)
     return (*found, *chain.from_iterable(of_listed), *_skewed(snapshot.book, snapshot.freshness, pairs))

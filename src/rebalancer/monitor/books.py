@@ -79,7 +79,7 @@ class Books:
 
     def amiss(self, positions: Iterable[UUID]) -> list[Notice]:
         """What was not believed of these positions, when they were looked at last."""
-        there = frozenset(positions)
+        there = frozenset(positions) if self._amiss else ()
         return [notice for (position_id, _), notice in self._amiss.items() if position_id in there]
 
     def book(self, entries: Collection[LedgerEntry]) -> None:

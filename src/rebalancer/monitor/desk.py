@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from .._within import LateError, within
 from ..domain.intents import Intent
-from ..domain.legs import Known, Unknown
+from ..domain.legs import LegState
 from ..domain.names import Market, as_line
 from ..domain.numbers import from_grid, to_grid
 from ..domain.orders import Capabilities, Report
@@ -90,7 +90,7 @@ class Desk:
         legs = {}
         for market in markets:
             state = answer.get(market)
-            if isinstance(state, Known | Unknown):
+            if isinstance(state, LegState):
                 legs[market] = LegRead(state, began, ended)
             else:
                 legs[market] = unread("the answer does not have the leg", began, ended)

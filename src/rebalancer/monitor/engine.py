@@ -201,8 +201,9 @@ class Engine:
         await self.book(passed.progress, reads)
         if passed.failures:
             self.doubt()
-        ended = frozenset(passed.ended)
-        self._forget([one for one in living if one.id not in ended], passed.outcomes.begun)
+        if ended := frozenset(passed.ended):
+            living = tuple(one for one in living if one.id not in ended)
+        self._forget(living, passed.outcomes.begun)
         return passed
 
     async def book(self, progress: Collection[Progress], reads: Reads) -> None:
@@ -215,8 +216,8 @@ class Engine:
 
     def _forget(self, living: Sequence[Position], begun: Sequence[Position]) -> None:
         """Drop what is remembered of positions that have ended, and of orders on markets where none is under way."""
-        markets = {market for one in living for market in one.markets}
-        self.evidence.forget(self.evidence.remembered - markets)
+        if remembered := self.evidence.remembered:
+            self.evidence.forget(remembered - {market for one in living for market in one.markets})
         acting = (*(one for one in living if one.status is not PositionStatus.OPEN), *begun)
         self.evidence.let_rest({market for one in acting for market in one.markets})
         self.books.forget({position.id for position in living})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from ..domain.intents import Intent, IntentState, Side
 from ..domain.legs import Known, LegState, Unknown
@@ -23,8 +24,7 @@ class When:
     steady: float
 
 
-@dataclass(frozen=True, slots=True)
-class LegRead:
+class LegRead(NamedTuple):
     """A leg's state, and when its read began and ended."""
 
     state: LegState
@@ -34,7 +34,7 @@ class LegRead:
     @property
     def quantity(self) -> Decimal | None:
         """What is held, signed; None if it could not be read."""
-        return self.state.quantity if isinstance(self.state, Known) else None
+        return self.state.quantity
 
     def true_at(self, can: Capabilities) -> datetime | None:
         """The latest instant for which the quantity surely was true: what the venue says, else what its lag allows.
@@ -83,6 +83,10 @@ class Seen(StrEnum):
     WRONG_SIDE = "wrong_side"
 
 
+_UNREAD, _HELD, _SHORT = Seen.UNREAD, Seen.HELD, Side.SHORT
+"""What most legs are, looked up once: in Python 3.11 a member of an enumeration takes as long as the rest of `seen`."""
+
+
 class Evidence:
     """What reads prove, together with what was done before. One for each process; what it forgets is proved again.
 
@@ -108,10 +112,10 @@ class Evidence:
         """What a read of a leg shows, given the leg's own orders."""
         quantity = read.quantity
         if quantity is None:
-            return Seen.UNREAD
-        if quantity != 0:
+            return _UNREAD
+        if quantity:
             self._zeros.pop(market, None)
-            return Seen.HELD if (quantity > 0) == (leg is Side.LONG) else Seen.WRONG_SIDE
+            return _HELD if quantity.is_signed() == (leg is _SHORT) else Seen.WRONG_SIDE
         intents = tuple(intents)
         touch = self.last_touch(market, intents)
         if touch is not None and not read.later_than(touch, can.settle, can):

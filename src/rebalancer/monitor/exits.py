@@ -92,10 +92,12 @@ class Exits:
         lately = [one for one in self._began.values() if one.at > window]
         out = {one.position_id for one in lately if not one.exempt} | set(hindered)
         out |= {one.position.id for one in wanted if not one.exempt}
+        if len(out) <= _FEW:
+            return False
         there = {position.id for position in positions if position.opened_at <= window}
         there |= {one.position_id for one in lately}
         there = there or {position.id for position in positions}
-        return len(out) > max(_FEW, len(there) / 2)
+        return len(out) > len(there) / 2
 
     def _rested(self, position: Position, now: datetime) -> bool:
         last = position.last_action_at

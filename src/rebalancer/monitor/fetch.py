@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
+from operator import itemgetter
 from typing import TypeVar
 
 from .._within import LateError, within
@@ -51,7 +52,7 @@ def request_for(positions: Collection[Position], needs: Needs, *, venues: Sequen
     legs = {market for position in positions for market in position.markets}
     symbols = tuple(sorted({market.symbol for market in legs})) if needs.opportunities else ()
     return MarketRequest.model_construct(  # the names of positions are validated already
-        markets=tuple(sorted(legs)),
+        markets=tuple(sorted(sorted(legs, key=itemgetter(1)), key=itemgetter(0))),  # as pairs, it takes thrice as long
         symbols=None if needs.opportunities and needs.all_symbols else symbols,
         venues=asked.venues,
         needs=asked.needs,
@@ -74,7 +75,10 @@ async def _answered(source: FundingSource, asked: Callable[[], Awaitable[T]], de
     """What a question to a source gives by the deadline. Whatever it does instead is a SourceError."""
     outcome = await within(deadline, asked)
     if isinstance(outcome.error, SourceError):
-        raise outcome.error
+        try:
+            raise outcome.error
+        finally:
+            del outcome  # an error whose traceback leads to itself keeps the whole question until it is collected
     if outcome.value is None:
         late = isinstance(outcome.error, LateError)
         why = f"no answer within {deadline / SECOND:g} s" if late else f"it raised {type(outcome.error).__name__}"
@@ -184,7 +188,7 @@ class Fetcher:
             snapshot = answer.model_copy(update=changes)
             self._remember(snapshot, request)
             seen = chain.from_iterable(self._seen.values())
-            found = suspicions(snapshot, (*past, *seen), pairs=pairs, limits=self._plausibility)
+            found = suspicions(snapshot, chain(past, seen), pairs=pairs, limits=self._plausibility)
             return Fetched(screened(snapshot, found), found)
         except KeyboardInterrupt:
             raise
@@ -193,13 +197,15 @@ class Fetcher:
 
     def _remember(self, snapshot: MarketSnapshot, request: MarketRequest) -> None:
         """Keep the last two observations of each market that is held or quoted, those that are refused too."""
-        new = {}
+        new: dict[Market, tuple[Quote, ...]] = {}
         for market, quote in snapshot.by_market.items():
-            seen = self._seen.get(market, ())
-            if not seen or seen[-1].observed_epoch < quote.observed_epoch:
-                new[market] = (*seen[-1:], quote)
+            seen = self._seen.get(market)
+            if seen is None:
+                new[market] = (quote,)
+            elif seen[-1].observed_epoch < quote.observed_epoch:
+                new[market] = (seen[-1], quote)
         self._seen |= new  # all of an answer or, where a quote of it is none, nothing
-        for market in self._seen.keys() - snapshot.by_market.keys() - request.held:
+        for market in [one for one in self._seen if one not in snapshot.by_market and one not in request.held]:
             del self._seen[market]
 
     def _nothing(self, error: SourceError) -> MarketSnapshot:

@@ -47,14 +47,14 @@ class Journal:
 
     def turns(self, positions: Collection[UUID]) -> frozenset[UUID]:
         """The positions whose holds are looked at in this tick: new ones first, then who waited longest."""
-        there = frozenset(positions)
-        for gone in [key for key in self._turns if key not in there]:
-            del self._turns[gone]
-            self._last.pop(gone, None)
         for new in positions:
             if new not in self._turns:
                 self._turns[new] = None
                 self._turns.move_to_end(new, last=False)
+        if len(self._turns) > len(positions):
+            for gone in self._turns.keys() - frozenset(positions):
+                del self._turns[gone]
+                self._last.pop(gone, None)
         chosen = [key for key, _ in zip(self._turns, range(self._limits.records_per_tick), strict=False)]
         for key in chosen:
             self._turns.move_to_end(key)

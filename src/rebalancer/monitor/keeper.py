@@ -111,7 +111,12 @@ class Keeper:
         if outcome.error is None:
             return outcome.value  # type: ignore[return-value]  # no error: it is what the call returned
         if isinstance(outcome.error, StoreError):
-            raise outcome.error
+            try:
+                raise outcome.error
+            finally:
+                del (
+                    outcome
+                )  # an error whose traceback leads to itself keeps what was to be written until it is collected
         if isinstance(outcome.error, LateError):
             why = f"no answer within {self._deadline / SECOND:g} s"
         elif isinstance(outcome.error, RebalancerError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..domain.intents import Side
@@ -14,7 +13,8 @@ from ..domain.position import Position, PositionStatus
 from .evidence import Evidence, LegRead, Reads, Seen
 
 GONE_EXTERNALLY = "CLOSED_EXTERNALLY"
-_SIDES = tuple(Side)
+_SIDES = _LONG, _SHORT = Side.LONG, Side.SHORT
+_HELD, _FLAT = Seen.HELD, Seen.FLAT
 _NAMES = {Side.LONG: ("long_quantity", "long_entry_price"), Side.SHORT: ("short_quantity", "short_entry_price")}
 
 
@@ -25,8 +25,7 @@ class Leg(NamedTuple):
     seen: Seen
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
+class Looked(NamedTuple):
     """An open position after its legs were looked at.
 
     `position` is as it shall be stored; it is closed if both legs are gone. `gone` is the leg that is proved gone while
@@ -41,8 +40,9 @@ class Looked:
     @property
     def attention(self) -> str | None:
         """What a person should know of it."""
-        found = (None if self.gone is None else f"the {self.gone} leg is gone", self.amiss)
-        return "; ".join(filter(None, found)) or None
+        if self.gone is None:
+            return self.amiss
+        return "; ".join(filter(None, (f"the {self.gone} leg is gone", self.amiss)))
 
     @property
     def unread(self) -> bool:
@@ -57,22 +57,22 @@ class Looked:
 
 def look(position: Position, reads: Reads, evidence: Evidence, capabilities: Callable[[str], Capabilities]) -> Looked:
     """What the reads show of an open position."""
-    legs = {}
-    for leg, market in zip(_SIDES, position.markets, strict=True):
-        read = reads[market]
-        legs[leg] = Leg(read, evidence.seen(read, market, leg, (), capabilities(market.venue)))
-    if legs[Side.LONG].seen is legs[Side.SHORT].seen is Seen.HELD:
-        if position.long_quantity is None or position.short_quantity is None:
+    of_long, of_short = position.markets
+    long = evidence.seen(reads[of_long], of_long, _LONG, (), capabilities(of_long.venue))
+    short = evidence.seen(reads[of_short], of_short, _SHORT, (), capabilities(of_short.venue))
+    legs = {_LONG: Leg(reads[of_long], long), _SHORT: Leg(reads[of_short], short)}
+    known = position.long_quantity is not None and position.short_quantity is not None
+    if long is short is _HELD:
+        if not known:
             return Looked(record(position, legs, capabilities), legs)
         return Looked(position, legs, amiss=_amiss(position, legs))
-    flat = [leg for leg in Side if legs[leg].seen is Seen.FLAT]
-    known = all(recorded(position, leg) is not None for leg in Side)
-    if len(flat) == len(Side):
+    if long is short is _FLAT:
         nothing = {"long_quantity": None, "short_quantity": None}
         ended = changed(position, status=PositionStatus.CLOSED, close_reason=GONE_EXTERNALLY, attention=None, **nothing)
         return Looked(ended, legs)
-    if flat and known and legs[_other(flat[0])].seen is Seen.HELD:
-        return Looked(position, legs, gone=flat[0], amiss=_amiss(position, legs))
+    if known and (long, short) in ((_FLAT, _HELD), (_HELD, _FLAT)):
+        gone = _LONG if long is _FLAT else _SHORT
+        return Looked(position, legs, gone=gone, amiss=_amiss(position, legs))
     return Looked(position, legs, amiss=_amiss(position, legs) or _unproved(position, legs, evidence, capabilities))
 
 
@@ -109,15 +109,13 @@ def _amiss(position: Position, legs: dict[Side, Leg]) -> str | None:
     """What is not as it should be, of the leg that is worst; None if nothing is."""
     quantities = position.long_quantity, position.short_quantity
     for (leg, (read, seen)), tokens in zip(legs.items(), quantities, strict=True):
-        there = read.quantity
-        if seen is Seen.WRONG_SIDE:
+        if seen is _HELD:
+            there = read.quantity
+            if tokens is not None and there is not None and there.copy_abs() > tokens:
+                return f"the {leg} leg is larger than recorded: the rest is not traded"
+        elif seen is _FLAT:
+            if tokens is None:
+                return f"the {leg} leg is not there, and was never read: nothing is traded"
+        elif seen is Seen.WRONG_SIDE:
             return f"the {leg} leg is on the wrong side: it is not traded"
-        if seen is Seen.FLAT and tokens is None:
-            return f"the {leg} leg is not there, and was never read: nothing is traded"
-        if tokens is not None and there is not None and there.copy_abs() > tokens:
-            return f"the {leg} leg is larger than recorded: the rest is not traded"
     return None
-
-
-def _other(leg: Side) -> Side:
-    return Side.SHORT if leg is Side.LONG else Side.LONG

@@ -78,6 +78,7 @@ def _needs(stated: Stated) -> Needs:
     return Needs(rates="rates" in needed, smoothed=smoothed, **dict.fromkeys(needed - {"rates"}, True))
 
 
+@cache
 def names(function: Function) -> tuple[str, ...]:
     """The parameter names of a stated function, in order."""
     code: CodeType = unwrap(function).__code__
@@ -133,8 +134,12 @@ class Bound:
 
     def call(self, function: Function, **more: int) -> Any:
         """`function` on the values and parameters that its names ask for."""
-        known = {**self.values, **more}
-        return function(*(known[name] if name in known else parameter(self.owner, name) for name in names(function)))
+        known = {**self.known(name for name in names(function) if name not in more), **more}
+        return function(*[known[name] for name in names(function)])
+
+    def known(self, asked: Iterable[str]) -> dict[str, int]:
+        """The values and parameters of these names."""
+        return {name: self.values[name] if name in self.values else parameter(self.owner, name) for name in asked}
 
 
 class Claims(NamedTuple):

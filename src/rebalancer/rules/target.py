@@ -10,7 +10,7 @@ from ..domain.names import Pair
 from ..domain.needs import Needs
 from ..domain.targets import TargetFilter
 from ..domain.verdict import Verdict
-from .grid import UNKNOWN, Bound, Function, GridRule, Stated
+from .grid import UNKNOWN, Bound, Function, GridRule, Stated, names
 
 if TYPE_CHECKING:
     from ..domain.ranking import Candidate
@@ -79,6 +79,10 @@ _new = tuple.__new__
 """Makes a named tuple of what is known to be its fields, at half the cost; this is the hottest loop of all."""
 
 
+_OF_CANDIDATE = ("candidate_divergence", "switch_cost")
+"""What a gain may name besides what its rule reads."""
+
+
 class TargetRule(GridRule):
     """A built-in rule that switches: states the `gain` of one candidate, and `fires` on the largest.
 
@@ -112,9 +116,12 @@ class TargetRule(GridRule):
         ctx = bound.ctx
         book, held = ctx.snapshot.book, ctx.position.pair
         symbol = None if self.all_symbols else held.symbol
+        asked = names(self.gain)
+        known = bound.known(name for name in asked if name not in _OF_CANDIDATE)
 
         def gain(candidate_divergence: int, switch_cost: int) -> int:
-            gained: int = bound.call(self.gain, candidate_divergence=candidate_divergence, switch_cost=switch_cost)
+            values = {**known, "candidate_divergence": candidate_divergence, "switch_cost": switch_cost}
+            gained: int = self.gain(*[values[name] for name in asked])
             return gained
 
         ranking = book if self.smoothed is None else book.smoothed(self.smoothed).ranking
