@@ -32,6 +32,7 @@ from rebalancer import (
     ProfitErosion,
     RebalancerError,
     TimeLimit,
+    presets,
 )
 from rebalancer.domain.funding import RateKind
 from rebalancer.domain.names import Market
@@ -372,3 +373,11 @@ def test_only_settled_rates_can_be_swept() -> None:
     history = FundingHistory.of([Series(Market("aster", "BTC"), RateKind.FORMING, rows)])
     with pytest.raises(HistoryError, match="only those pay"):
         sweep(eroding, DESIGN, history)
+
+
+def test_the_adaptive_preset_is_swept_by_its_name_and_enters_as_goes_with_it() -> None:
+    history, costs = sample_history(days=5), Costs.flat(leg_bps="0.5")
+    row = sweep("adaptive", grid(leg_bps=["0.5"]), history, workers=1, optimum=False)[0]
+    report = replay(presets.adaptive(costs=costs), history, costs=costs)
+    assert report.trades
+    assert (row.net_bps, row.trades) == (report.net_bps, report.trades)
