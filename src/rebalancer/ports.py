@@ -71,8 +71,9 @@ class FundingSource(ABC):
         """What `markets` settled at `since` or later, up to the source's now, in order of time: settled quotes alone.
 
         What it does not have is not there: nothing at all, unless a source says otherwise. Of a market it has all of
-        that time, or it leaves the market out. Whoever smooths rates asks for what it did not see itself, in the order
-        in which it wants the markets. Raises SourceError if it could have some and had none, and nothing else.
+        that time, as it stamps its quotes, or it leaves the market out. Whoever smooths rates asks for what it did not
+        see itself, in the order in which it wants the markets. Raises SourceError if it could have some and had none,
+        and nothing else.
         """
         return ()
 

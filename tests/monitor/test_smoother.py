@@ -439,6 +439,23 @@ async def test_where_funding_is_continuous_one_quote_counts_an_interval() -> Non
     assert [rate.seen for rate in bench.known] == [3 * 3600, 3 * 3600]
 
 
+async def test_a_settlement_that_is_stamped_a_little_later_the_second_time_counts_once() -> None:
+    bench = Bench()
+    await bench.tick()
+    known = bench.known
+    late = [a_settlement(NOW + 3, market=market, rate="0.0009") for market in (LIGHTER, GRVT)]
+    bench.source.rows = lambda market: [quote for quote in late if quote.market == market]  # type: ignore[method-assign]
+    bench.clock.advance(timedelta(seconds=5))
+    await bench.tick()
+    assert bench.known == known
+
+    bench.source.settles = False
+    bench.clock.advance(timedelta(minutes=63))
+    await bench.tick()
+    assert len(bench.source.asked) == 2
+    assert bench.known == known
+
+
 async def test_a_market_that_is_new_on_its_venue_does_not_keep_the_others_waiting() -> None:
     bench = Bench(settles=False, since=FROM)
     await bench.tick()

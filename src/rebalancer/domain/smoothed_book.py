@@ -69,10 +69,13 @@ class SmoothedBook:
         """The legs of which no settlement was seen."""
         return tuple(self._gap(market) for market in (pair.long, pair.short) if market not in self._states)
 
-    def _gap(self, market: Market) -> Missing:
+    def why(self, market: Market) -> str:
+        """Why the rate of a market, which is unknown, is unknown."""
         state = self._states.get(market)
-        why = "no settled rate was seen" if state is None else self._refusal(state) or "no settlement has any weight"
-        return Missing(field=SMOOTHED_RATE, venue=market.venue, symbol=market.symbol, why=why)
+        return "no settled rate was seen" if state is None else self._refusal(state) or "no settlement has any weight"
+
+    def _gap(self, market: Market) -> Missing:
+        return Missing(field=SMOOTHED_RATE, venue=market.venue, symbol=market.symbol, why=self.why(market))
 
     def _refusal(self, state: SmoothedRate) -> str | None:
         """Why a smoothed rate does not count; None if it does."""

@@ -55,10 +55,11 @@ def of_means(
     snapshot: MarketSnapshot, signals: Iterable[Smoothed], positions: Collection[Position]
 ) -> Iterator[Notice]:
     """The held markets without a smoothed rate that counts."""
-    books = [snapshot.book.smoothed(signal) for signal in signals]
-    gaps = (gap for book in books for position in positions for gap in book.gaps(position.pair))
-    unknown = ((Market(str(gap.venue), str(gap.symbol)), gap.why) for gap in gaps)
-    return _by_venue(AlarmKind.BLIND, unknown, "smoothed rates are unknown")
+    for signal in signals:
+        book = snapshot.book.smoothed(signal)
+        markets = (market for position in positions for market in position.markets)
+        unknown = ((market, book.why(market)) for market in markets if book.rate(market) is None)
+        yield from _by_venue(AlarmKind.BLIND, unknown, "smoothed rates are unknown")
 
 
 def _unknown(snapshot: MarketSnapshot, positions: Iterable[Position]) -> Iterator[tuple[Market, str]]:

@@ -81,17 +81,22 @@ class Smoother:
             self._unwritten.pop(rate.market, None)
 
     def _take(self, quote: Quote) -> None:
-        """Count a settled quote, if it was not counted yet. Where funding is continuous, one counts an interval."""
+        """Count a settled quote, if it was not counted yet."""
         market, at = quote.market, quote.observed_epoch
-        if self._taken.get(market) == at:
-            return
-        interval = _interval(quote)
-        last = self._means.last(market)
-        if not quote.pays_seconds and last is not None and at < last[0] + interval:
+        if self._taken.get(market) == at or self._repeats(quote):
             return
         self._taken[market] = at
-        if self._means.settle(market, Settlement(at, quote.rate.steps, interval)):
+        if self._means.settle(market, Settlement(at, quote.rate.steps, _interval(quote))):
             self._unwritten[market] = None
+
+    def _repeats(self, quote: Quote) -> bool:
+        """Whether it is the last settlement once more, as somebody else stamped it a little later.
+
+        Where funding is continuous, and every look sees another instant, one counts in an interval.
+        """
+        last = self._means.last(quote.market)
+        apart = min(LATE, quote.pays_seconds // 2) if quote.pays_seconds else _interval(quote)
+        return last is not None and last[0] < quote.observed_epoch < last[0] + apart
 
     def _lacking(self, there: Iterable[Market], snapshot: MarketSnapshot) -> list[Market]:
         """The markets to ask for now, those with a gap first; others that were asked for in vain only without any.
@@ -140,7 +145,7 @@ class Smoother:
             return
         past: dict[Market, list[Settlement]] = {}
         for quote in found:
-            if quote.observed_epoch <= now:
+            if quote.observed_epoch <= now and not self._repeats(quote):
                 settlement = Settlement(quote.observed_epoch, quote.rate.steps, _interval(quote))
                 past.setdefault(quote.market, []).append(settlement)
         for market, settlements in past.items():
