@@ -367,7 +367,9 @@ class Soak:
             for market in (old.pair.long, old.pair.short):
                 self.rates.turn(market, over=False)
             self.venues.hold(position)
-            self.positions[self.positions.index(old)] = await monitor.adopt(position)
+            await monitor.adopt(position)  # what is stored is larger: kept here, it would seem to be a tick's
+            place = next(place for place, one in enumerate(self.positions) if one.id == old.id)
+            self.positions[place] = position
         self.to_adopt = []
 
     def take_note(self, report: TickReport) -> None:
@@ -428,7 +430,7 @@ async def run(path: Path, given: argparse.Namespace) -> dict[str, Any]:
     soak = Soak(path, positions=given.positions, seed=given.seed, leave=given.leave, limits=limits)
     await soak.open_all()
     monitor = soak.monitor()
-    wall, cpu, of_source, memory, sizes = [], [], [], {}, {}
+    wall, cpu, of_source, memory, objects, sizes = [], [], [], {}, {}, {}
     profile = cProfile.Profile()
     for tick in range(1, ticks + 1):
         await soak.pass_minute(monitor, tick)
@@ -441,12 +443,12 @@ async def run(path: Path, given: argparse.Namespace) -> dict[str, Any]:
         of_source.append(soak.rates.took)
         soak.take_note(report)
         if tick % every == 0 or tick in (1, ticks):
-            memory[tick], sizes[tick] = rss(), soak.sizes(monitor)
+            memory[tick], objects[tick], sizes[tick] = rss(), sys.getallocatedblocks(), soak.sizes(monitor)
             recent = wall[-every:]
             print(  # noqa: T201  # it is a script
                 f"tick {tick:5}: last {wall[-1]:.2f} s (cpu {cpu[-1]:.2f}), of {len(recent)}: median "
-                f"{share(recent, 0.5):.2f}, max {max(recent):.2f} s; {memory[tick]:.0f} MiB, {dict(soak.seen)}, "
-                f"{len(report.alarms)} alarms, wrong: {len(soak.venues.wrong)}",
+                f"{share(recent, 0.5):.2f}, max {max(recent):.2f} s; {memory[tick]:.0f} MiB, {objects[tick]:,} objects,"
+                f" {dict(soak.seen)}, {len(report.alarms)} alarms, wrong: {len(soak.venues.wrong)}",
                 flush=True,
             )
     if profiled:
@@ -473,6 +475,7 @@ async def run(path: Path, given: argparse.Namespace) -> dict[str, Any]:
         **restart,
         "rss": {str(tick): round(mib, 1) for tick, mib in memory.items()},
         "growth_mib_per_1000": round(growth, 2),
+        "objects": {str(tick): objects[tick] for tick in (warm[0], warm[-1])},  # what grows beside them is room between
         "sizes": {str(tick): sizes[tick] for tick in (warm[0], warm[-1])},
         "file_mib": round(path.stat().st_size / 2**20, 1),
         "decisions": kept,
