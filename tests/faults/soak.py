@@ -80,7 +80,10 @@ NOISE = 4_096
 
 
 class Rates(FundingSource):
-    """Rates that move a little in each minute, around those with which positions were opened."""
+    """Rates that move a little in each minute, around those with which positions were opened.
+
+    As of a feed, they are there before somebody asks: making 20,000 quotes is no part of a tick.
+    """
 
     name = "soak"
     supplies = Needs(opportunities=True, schedule=True, mark_price=True)
@@ -95,6 +98,7 @@ class Rates(FundingSource):
             [FundingRate(Decimal(base + step).scaleb(-6), timedelta(hours=8)) for step in steps] for base in (100, 300)
         )
         self._quotes: dict[Market, Quote] = {}
+        self._seen: tuple[Quote, ...] = ()
         self._turned: set[Market] = set()
         self._minute = 0
         self.panics = False
@@ -112,15 +116,18 @@ class Rates(FundingSource):
         for market in [one for one in self._quotes if one.venue not in SETTLED or self._minute % 60 == 0]:
             del self._quotes[market]
 
+    def look(self) -> None:
+        """See them as they are now: that is what is answered until the next look."""
+        now = self._clock.now()
+        self._seen = tuple(self._quote(number, market, now) for number, market in enumerate(self._markets))
+
     async def snapshot(self, request: MarketRequest) -> MarketSnapshot:
         began, self.took = time.process_time(), 0.0
         if self._chance.random() < self._fails:
             if self._chance.random() < 0.5:
                 raise SourceUnavailableError(self.name, "it is down")
             raise RuntimeError("it broke")
-        now = self._clock.now()
-        quotes = tuple(self._quote(number, market, now) for number, market in enumerate(self._markets))
-        answer = MarketSnapshot(as_of=now, quotes=quotes)
+        answer = MarketSnapshot(as_of=self._clock.now(), quotes=self._seen)
         self.took = time.process_time() - began
         return answer
 
@@ -349,6 +356,7 @@ class Soak:
                 self.rates.turn(position.pair.long, over=True)
                 self.rates.turn(position.pair.short, over=True)
         await self._open_again(monitor)
+        self.rates.look()
 
     async def _open_again(self, monitor: PositionMonitor) -> None:
         """Open another position where one has ended."""
@@ -359,7 +367,9 @@ class Soak:
             for market in (old.pair.long, old.pair.short):
                 self.rates.turn(market, over=False)
             self.venues.hold(position)
-            self.positions[self.positions.index(old)] = await monitor.adopt(position)
+            await monitor.adopt(position)  # what is stored is larger: kept here, it would seem to be a tick's
+            place = next(place for place, one in enumerate(self.positions) if one.id == old.id)
+            self.positions[place] = position
         self.to_adopt = []
 
     def take_note(self, report: TickReport) -> None:
@@ -420,7 +430,7 @@ async def run(path: Path, given: argparse.Namespace) -> dict[str, Any]:
     soak = Soak(path, positions=given.positions, seed=given.seed, leave=given.leave, limits=limits)
     await soak.open_all()
     monitor = soak.monitor()
-    wall, cpu, of_source, memory, sizes = [], [], [], {}, {}
+    wall, cpu, of_source, memory, objects, sizes = [], [], [], {}, {}, {}
     profile = cProfile.Profile()
     for tick in range(1, ticks + 1):
         await soak.pass_minute(monitor, tick)
@@ -433,12 +443,12 @@ async def run(path: Path, given: argparse.Namespace) -> dict[str, Any]:
         of_source.append(soak.rates.took)
         soak.take_note(report)
         if tick % every == 0 or tick in (1, ticks):
-            memory[tick], sizes[tick] = rss(), soak.sizes(monitor)
+            memory[tick], objects[tick], sizes[tick] = rss(), sys.getallocatedblocks(), soak.sizes(monitor)
             recent = wall[-every:]
             print(  # noqa: T201  # it is a script
                 f"tick {tick:5}: last {wall[-1]:.2f} s (cpu {cpu[-1]:.2f}), of {len(recent)}: median "
-                f"{share(recent, 0.5):.2f}, max {max(recent):.2f} s; {memory[tick]:.0f} MiB, {dict(soak.seen)}, "
-                f"{len(report.alarms)} alarms, wrong: {len(soak.venues.wrong)}",
+                f"{share(recent, 0.5):.2f}, max {max(recent):.2f} s; {memory[tick]:.0f} MiB, {objects[tick]:,} objects,"
+                f" {dict(soak.seen)}, {len(report.alarms)} alarms, wrong: {len(soak.venues.wrong)}",
                 flush=True,
             )
     if profiled:
@@ -465,6 +475,7 @@ async def run(path: Path, given: argparse.Namespace) -> dict[str, Any]:
         **restart,
         "rss": {str(tick): round(mib, 1) for tick, mib in memory.items()},
         "growth_mib_per_1000": round(growth, 2),
+        "objects": {str(tick): objects[tick] for tick in (warm[0], warm[-1])},  # what grows beside them is room between
         "sizes": {str(tick): sizes[tick] for tick in (warm[0], warm[-1])},
         "file_mib": round(path.stat().st_size / 2**20, 1),
         "decisions": kept,
@@ -488,6 +499,7 @@ async def _finish(soak: Soak, monitor: PositionMonitor) -> dict[str, float]:
     for _ in range(60):
         soak.clock.advance(MINUTE)
         soak.rates.pass_minute()
+        soak.rates.look()
         began, worked = time.perf_counter(), time.process_time()
         report = await monitor.check_all_positions()
         took = took or {
