@@ -13,7 +13,7 @@ from ..domain.funding import divergence
 from ..rules.grid import Function
 from ..rules.values import UNSCHEDULED
 from .board import NOTHING
-from .loops import widest_legs
+from .columns import numpy
 from .program import Line, Shape
 from .work import END
 
@@ -30,7 +30,7 @@ def made(shape: Shape, ready: Callable[[Function], Any]) -> Any:
         "between": ready(divergence),
         "smaller": ready(_smaller),
         "no": ready(_no),
-        "widest_legs": ready(widest_legs),
+        "unsigned": numpy().uint64,  # a place that can not count from the end
         "always": True,
         "NEVER": NEVER,
         "NOTHING": NOTHING,
@@ -65,19 +65,19 @@ def _run(shape: Shape) -> Iterator[str]:
         yield f"legs_{number} = all_legs[setting, {number}]"
     yield "tick, rule = 0, 0"
     yield "while True:"
-    yield "    while tick < ticks and wides[tick] <= limit:"
+    yield "    while tick < ticks and wides[unsigned(tick)] <= limit:"
     yield "        tick += 1"
     yield "    if tick == ticks:"
     yield "        break"
-    yield "    long, short = widest_legs(rate_column, known_column, low, high, tick)"
+    yield from (f"    {text}" for text in _WIDEST)
     yield "    while True:"
     yield "        begun, opened = tick, first + every * tick"
     yield "        entry = between(rate_column[long, tick], rate_column[short, tick])"
     yield "        rule, to_long, to_short = END, END, END"
     yield "        for tick in range(begun + 1, ticks):"
-    yield "            now = first + every * tick"
+    yield "            now, at = first + every * tick, unsigned(tick)"
     for name in shape.fields:
-        yield f"            long_{name}, short_{name} = {name}_column[long, tick], {name}_column[short, tick]"
+        yield f"            long_{name}, short_{name} = {name}_column[long, at], {name}_column[short, at]"
     for place, alternative in enumerate(shape.alternatives):
         for line in alternative.lines:
             yield from (f"            {text}" for text in _line(line))
@@ -100,6 +100,25 @@ def _run(shape: Shape) -> Iterator[str]:
     yield "return filled"
 
 
+_WIDEST = """\
+at, seen, long, short, second = unsigned(tick), 0, low, low, low
+for place in range(low, high):
+    if known_column[place, at]:
+        seen += 1
+        if seen == 1:
+            long = short = place
+        elif seen == 2:
+            second = place
+        if rate_column[place, at] < rate_column[long, at]:
+            long = place
+        if rate_column[place, at] > rate_column[short, at]:
+            short = place
+short = second if long == short else short""".splitlines()
+"""The legs of the widest pair: long the lowest known rate, short the highest, of equals the first. Where all are equal,
+the first pair is of the first two.
+"""
+
+
 def _line(line: Line) -> Iterator[str]:
     """A line; for a switch the search of the best candidate, if any could make it fire."""
     if line.switch is None:
@@ -108,23 +127,23 @@ def _line(line: Line) -> Iterator[str]:
     number, gain, fires, able = line.switch
     yield f"long_{number} = short_{number} = END"
     yield f"{line.name} = False"
-    yield f"if {able} and wides[tick] > NOTHING:"
-    yield "    divergence_there = wides[tick]"
+    yield f"if {able} and wides[at] > NOTHING:"
+    yield "    divergence_there = wides[at]"
     yield f"    cost = floor_{number}"
     yield f"    gain = {gain}"
     yield f"    if {fires}:"
     yield "        largest = gain"
     yield "        for i in range(low, high):"
-    yield "            if not known_column[i, tick]:"
+    yield "            if not known_column[i, at]:"
     yield "                continue"
     yield f"            there_long = flat_{number} if i == long else flat_{number} + legs_{number}[i]"
     yield f"            there_long = there_long if i == long else there_long + legs_{number}[long]"
     yield "            for j in range(low, high):"
-    yield "                if j == i or not known_column[j, tick] or (i == long and j == short):"
+    yield "                if j == i or not known_column[j, at] or (i == long and j == short):"
     yield "                    continue"
     yield f"                kept = legs_{number}[j] + legs_{number}[short]"
     yield "                cost = there_long if j == short else there_long + kept"
-    yield "                divergence_there = between(rate_column[i, tick], rate_column[j, tick])"
+    yield "                divergence_there = between(rate_column[i, at], rate_column[j, at])"
     yield f"                gain = {gain}"
     yield f"                if long_{number} == END or gain > largest:"
     yield f"                    largest, long_{number}, short_{number} = gain, i, j"

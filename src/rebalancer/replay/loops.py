@@ -44,25 +44,6 @@ def find_widest(rates: Any, known: Any, low: int, high: int, lowest: Any, highes
         wides[tick] = apart if wides[tick] > 1 else NOTHING
 
 
-def widest_legs(rates: Any, known: Any, low: int, high: int, tick: int) -> tuple[int, int]:
-    """The legs of the widest pair at a tick at which there is one: long the lowest known rate, short the highest, of
-    equals the first. Where all known rates are equal, the first pair is of the first two of them.
-    """
-    seen, long, short, second = 0, low, low, low
-    for place in range(low, high):
-        if known[place, tick]:
-            seen += 1
-            if seen == 1:
-                long = short = place
-            elif seen == 2:
-                second = place
-            if rates[place, tick] < rates[long, tick]:
-                long = place
-            if rates[place, tick] > rates[short, tick]:
-                short = place
-    return long, second if long == short else short
-
-
 def tally(room: Any, filled: int, switches: Any, legs: Any, paid: Any, edges: Any, sums: Any) -> None:
     """Add what the positions of one lane earned to `sums`: funding, cost, trades and legs, each by part.
 
