@@ -6,8 +6,9 @@ what they earn is the funding. All must open as many positions on each pair, and
 
 What is measured begins with each library's own arrays in memory and ends with the number of positions and what was
 earned, pair by pair. vectorbt runs as its documentation advises where an exit depends on the entry: one order function,
-compiled by numba, over all pairs at once; compiling is left out, of theirs and of ours. backtesting.py and bt go bar by
-bar and pair by pair: a few pairs are run, and their time is multiplied.
+compiled by numba, over all pairs at once; compiling is left out, of theirs and of ours. Ours, compiled, runs on all
+processors, the others on one. backtesting.py and bt go bar by bar and pair by pair: a few pairs are run, and their time
+is multiplied.
 """
 
 from __future__ import annotations
@@ -265,11 +266,25 @@ def by_bt(job: Job) -> Result:
     return Result(np.array(trades), np.array(earned))
 
 
-def spent(function: Callable[[], Any]) -> tuple[float, Any]:
-    """What a call takes, in seconds, and what it gives."""
-    start = time.perf_counter()
-    result = function()
-    return time.perf_counter() - start, result
+class Spent(NamedTuple):
+    """Seconds, as the clock on the wall has them, and those of all processors: neighbours count less in these."""
+
+    wall: float
+    processor: float
+
+    @classmethod
+    def by(cls, function: Callable[[], Any]) -> tuple[Spent, Any]:
+        """What a call takes, the median of as many calls as take half a second, and what it gives."""
+        taken: list[Spent] = []
+        while sum(one.wall for one in taken) < 0.5:
+            wall, processor = time.perf_counter(), time.process_time()
+            result = function()
+            taken.append(cls(time.perf_counter() - wall, time.process_time() - processor))
+        return cls(*map(statistics.median, zip(*taken, strict=True))), result
+
+    def times(self, count: float) -> Spent:
+        """That so many times over."""
+        return Spent(self.wall * count, self.processor * count)
 
 
 def same(name: str, one: Result, other: Result) -> None:
@@ -296,12 +311,12 @@ def year(pairs: int, few: int, rounds: int) -> None:
     }
     by_vectorbt(small, [DEFAULT])
     ours(small, [DEFAULT], "compiled")
-    taken: dict[str, list[float]] = {name: [] for name in ways}
+    taken: dict[str, list[Spent]] = {name: [] for name in ways}
     for _ in range(rounds):
         results = {}
         for name, (way, places) in ways.items():
-            seconds, results[name] = spent(way)
-            taken[name].append(seconds * pairs / len(places))
+            took, results[name] = Spent.by(way)
+            taken[name].append(took.times(pairs / len(places)))
         ours_found = results["ours, numpy"]
         for name, (_, places) in ways.items():
             same(name, Result(ours_found.trades[places], ours_found.earned[places]), results[name])
@@ -319,7 +334,7 @@ def settings(pairs: int, count: int, rounds: int) -> None:
         (round(ABOVE + place % 10 * 1e-5, 12), round(0.1 + place // 10 * 0.08, 6), 24 + place % 7 * 24)
         for place in range(count)
     ]
-    taken: dict[str, list[float]] = {"vectorbt": [], "ours, numpy": [], "ours, numba": []}
+    taken: dict[str, list[Spent]] = {"vectorbt": [], "ours, numpy": [], "ours, numba": []}
     ours(job, grid[:1], "compiled")
     by_vectorbt(job, grid[:1])
     for _ in range(rounds):
@@ -329,8 +344,8 @@ def settings(pairs: int, count: int, rounds: int) -> None:
             ("ours, numpy", lambda: ours(job, grid, "numpy")),
             ("ours, numba", lambda: ours(job, grid, "compiled")),
         ):
-            seconds, results[name] = spent(way)
-            taken[name].append(seconds)
+            took, results[name] = Spent.by(way)
+            taken[name].append(took)
         for name, found in results.items():
             for one, other in zip(results["ours, numpy"], found, strict=True):
                 same(name, one, other)
@@ -338,15 +353,19 @@ def settings(pairs: int, count: int, rounds: int) -> None:
     table(taken)
 
 
-def table(taken: dict[str, list[float]]) -> None:
-    """Seconds, and how many times as long it took as ours by numpy and by numba."""
-    print(f"{'':<16}{'seconds':>10}{'of numpy':>12}{'of numba':>12}")
+def table(taken: dict[str, list[Spent]]) -> None:
+    """Seconds, and how many times as long it took as ours by numpy and by numba; then the same of processors."""
+    print(f"{'':<16}{'seconds':>10}{'of numpy':>12}{'of numba':>12}{'processor':>14}{'of numpy':>12}{'of numba':>12}")
     for name, times in taken.items():
-        ratios = (
-            statistics.median(one / other for one, other in zip(times, taken[f"ours, {engine}"], strict=True))
-            for engine in ("numpy", "numba")
-        )
-        print(f"{name:<16}{statistics.median(times):>10.3f}{next(ratios):>10.1f} x{next(ratios):>10.1f} x")
+        line = f"{name:<16}"
+        for column, width in (("wall", 10), ("processor", 14)):
+            mine = [getattr(one, column) for one in times]
+            line += f"{statistics.median(mine):>{width}.3f}"
+            for engine in ("numpy", "numba"):
+                ours_took = [getattr(one, column) for one in taken[f"ours, {engine}"]]
+                ratio = statistics.median(one / other for one, other in zip(mine, ours_took, strict=True))
+                line += f"{ratio:>10.1f} x"
+        print(line)
 
 
 def main() -> None:

@@ -10,11 +10,12 @@ from typing import Any
 
 from ..domain.book import NEVER
 from ..domain.funding import divergence
+from ..domain.numbers import EIGHT_HOURS
 from ..rules.grid import Function
 from ..rules.values import NEVER_SEEN, UNSCHEDULED
 from .board import NOTHING
-from .loops import best_opening
-from .program import Line, Shape
+from .columns import numpy
+from .program import Line, Shape, rankings
 from .work import END
 
 
@@ -31,7 +32,8 @@ def made(shape: Shape, ready: Callable[[Function], Any]) -> Any:
         "between": ready(divergence),
         "smaller": ready(_smaller),
         "no": ready(_no),
-        "best_opening": ready(best_opening),
+        "unsigned": numpy().uint64,  # a place that can not count from the end
+        "EIGHT_HOURS": EIGHT_HOURS,
         "always": True,
         "NEVER": NEVER,
         "NEVER_SEEN": NEVER_SEEN,
@@ -65,14 +67,16 @@ def _run(shape: Shape) -> Iterator[str]:
     for number in range(shape.priced):
         yield f"floor_{number}, flat_{number} = floors[setting, {number}], flats[setting, {number}]"
         yield f"legs_{number} = all_legs[setting, {number}]"
+    yield "entry_rates, entry_known, entry_wides = values[entry_at], known[entry_at], wides[entry_at]"
+    for ranking in rankings(shape):
+        yield f"wides_{ranking} = wides[{ranking}]"
     yield "tick, rule = 0, 0"
     yield "while True:"
-    yield "    while tick < ticks and wides[entry_at, tick] <= limit:"
+    yield "    while tick < ticks and entry_wides[unsigned(tick)] <= limit:"
     yield "        tick += 1"
     yield "    if tick == ticks:"
     yield "        break"
-    yield "    rates, there = values[entry_at], known[entry_at]"
-    yield "    long, short = best_opening(rates, there, low, high, tick, entry_legs[setting], horizon, least)"
+    yield from (f"    {text}" for text in _OPENING)
     yield "    if long == END:"
     yield "        tick += 1"
     yield "        continue"
@@ -82,9 +86,9 @@ def _run(shape: Shape) -> Iterator[str]:
     yield from (f"        leaving_{number} = legs_{number}[long] + legs_{number}[short]" for number in shape.leaving)
     yield "        rule, to_long, to_short = END, END, END"
     yield "        for tick in range(begun + 1, ticks):"
-    yield "            now = first + every * tick"
+    yield "            now, at = first + every * tick, unsigned(tick)"
     for name in shape.fields:
-        yield f"            long_{name}, short_{name} = {name}_column[long, tick], {name}_column[short, tick]"
+        yield f"            long_{name}, short_{name} = {name}_column[long, at], {name}_column[short, at]"
     for place, alternative in enumerate(shape.alternatives):
         for line in alternative.lines:
             yield from (f"            {text}" for text in _line(line))
@@ -107,6 +111,19 @@ def _run(shape: Shape) -> Iterator[str]:
     yield "return filled"
 
 
+_OPENING = """\
+at, long, short, largest = unsigned(tick), END, END, least
+for i in range(low, high):
+    if entry_known[i, at]:
+        for j in range(low, high):
+            if j != i and entry_known[j, at]:
+                cost = entry_legs[setting, i] + entry_legs[setting, j]
+                gain = between(entry_rates[i, at], entry_rates[j, at]) * horizon - cost * EIGHT_HOURS
+                if gain > largest:
+                    largest, long, short = gain, i, j""".splitlines()
+"""The legs of the pair that is opened at a tick (see `Opening`); END where none is."""
+
+
 def _line(line: Line) -> Iterator[str]:
     """A line; for a switch the search of the best candidate, if any could make it fire."""
     if line.switch is None:
@@ -115,23 +132,23 @@ def _line(line: Line) -> Iterator[str]:
     number, ranking, gain, fires, able = line.switch
     yield f"long_{number} = short_{number} = END"
     yield f"{line.name} = False"
-    yield f"if {able} and wides[{ranking}, tick] > NOTHING:"
-    yield f"    divergence_there = wides[{ranking}, tick]"
+    yield f"if {able} and wides_{ranking}[at] > NOTHING:"
+    yield f"    divergence_there = wides_{ranking}[at]"
     yield f"    cost = floor_{number}"
     yield f"    gain = {gain}"
     yield f"    if {fires}:"
     yield f"        largest, rates, there = gain, values[{ranking}], known[{ranking}]"
     yield "        for i in range(low, high):"
-    yield "            if not there[i, tick]:"
+    yield "            if not there[i, at]:"
     yield "                continue"
     yield f"            there_long = flat_{number} if i == long else flat_{number} + legs_{number}[i]"
     yield f"            there_long = there_long if i == long else there_long + legs_{number}[long]"
     yield "            for j in range(low, high):"
-    yield "                if j == i or not there[j, tick] or (i == long and j == short):"
+    yield "                if j == i or not there[j, at] or (i == long and j == short):"
     yield "                    continue"
     yield f"                kept = legs_{number}[j] + legs_{number}[short]"
     yield "                cost = there_long if j == short else there_long + kept"
-    yield "                divergence_there = between(rates[i, tick], rates[j, tick])"
+    yield "                divergence_there = between(rates[i, at], rates[j, at])"
     yield f"                gain = {gain}"
     yield f"                if long_{number} == END or gain > largest:"
     yield f"                    largest, long_{number}, short_{number} = gain, i, j"

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..domain.numbers import EIGHT_HOURS
 from .board import NOTHING
 from .work import END
 
@@ -43,23 +42,6 @@ def find_widest(rates: Any, known: Any, low: int, high: int, lowest: Any, highes
     for tick in range(ticks):
         apart = highest[tick] - lowest[tick]
         wides[tick] = apart if wides[tick] > 1 else NOTHING
-
-
-def best_opening(
-    rates: Any, known: Any, low: int, high: int, tick: int, legs: Any, horizon: int, least: int
-) -> tuple[int, int]:
-    """The legs of the pair that is opened at a tick (see `Opening`); END where none is."""
-    to_long, to_short, largest = END, END, least
-    for i in range(low, high):
-        if not known[i, tick]:
-            continue
-        for j in range(low, high):
-            if j == i or not known[j, tick]:
-                continue
-            gain = (rates[j, tick] - rates[i, tick]) * horizon - (legs[i] + legs[j]) * EIGHT_HOURS
-            if gain > largest:
-                largest, to_long, to_short = gain, i, j
-    return to_long, to_short
 
 
 def tally(room: Any, filled: int, switches: Any, legs: Any, paid: Any, edges: Any, sums: Any) -> None:

@@ -123,6 +123,12 @@ def program(strategy: CombinedStrategy) -> Program:
     )
 
 
+def rankings(shape: Shape) -> list[int]:
+    """The rankings that candidates are compared by."""
+    lines = (line for alternative in shape.alternatives for line in alternative.lines)
+    return sorted({line.switch.ranking for line in lines if line.switch is not None})
+
+
 class _Masks(NamedTuple):
     """Where a rule or guard says yes, and where no, in code."""
 

@@ -18,7 +18,7 @@ from ..domain.smoothed import Smoothed
 from ..rules.values import NEVER_SEEN, UNSCHEDULED
 from .board import NOTHING, Board, between
 from .columns import numpy
-from .program import Line, Shape
+from .program import Line, Shape, rankings
 from .work import END, Positions, Work
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class _Run:
         for place, same in enumerate(self._same):
             column = work.parameters[:, place]
             values[f"p{place}"] = int(column[0]) if same else column[setting][spread]
-        for ranking in _rankings(work.shape):
+        for ranking in rankings(work.shape):
             values[f"wide_{ranking}"] = of(board.widest(work.rankings[ranking]).divergence, places(self._symbol[lanes]))
         for number in range(work.shape.priced):
             values[f"floor_{number}"] = work.floor[setting, number][spread]
@@ -196,12 +196,6 @@ class _Run:
             legs = work.legs[:, number]
             values[f"leaving_{number}"] = (legs[setting, self._long[lanes]] + legs[setting, self._short[lanes]])[spread]
         return values
-
-
-def _rankings(shape: Shape) -> list[int]:
-    """The rankings that candidates are compared by."""
-    lines = (line for alternative in shape.alternatives for line in alternative.lines)
-    return sorted({line.switch.ranking for line in lines if line.switch is not None})
 
 
 class _Pairs(NamedTuple):
@@ -297,7 +291,7 @@ def written(shape: Shape) -> tuple[Callable[..., Any], Callable[..., Any]]:
     }
     given = ["now", "opened", "entry", *(f"{leg}_{name}" for name in shape.fields for leg in ("long", "short"))]
     given += [f"p{place}" for place in range(shape.parameters)]
-    given += [f"wide_{ranking}" for ranking in _rankings(shape)]
+    given += [f"wide_{ranking}" for ranking in rankings(shape)]
     given += [f"floor_{number}" for number in range(shape.priced)] + [f"leaving_{number}" for number in shape.leaving]
     lines = [line for alternative in shape.alternatives for line in alternative.lines]
     hope = " | ".join(alternative.fires for alternative in shape.alternatives)
