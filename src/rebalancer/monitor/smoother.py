@@ -45,7 +45,6 @@ class Smoother:
         self._fetcher = fetcher
         self._means = Means(signals)
         self._look_back = LOOKS_BACK * max(seconds(signal.half_life) for signal in signals)
-        self._taken: dict[Market, int] = {}
         self._asked: dict[Market, int] = {}
         self._there: dict[Market, int] = {}
         self._unwritten: dict[Market, None] = {}
@@ -82,12 +81,8 @@ class Smoother:
 
     def _take(self, quote: Quote) -> None:
         """Count a settled quote, if it was not counted yet."""
-        market, at = quote.market, quote.observed_epoch
-        if self._taken.get(market) == at or self._repeats(quote):
-            return
-        self._taken[market] = at
-        if self._means.settle(market, Settlement(at, quote.rate.steps, _interval(quote))):
-            self._unwritten[market] = None
+        if not self._repeats(quote) and self._means.settle(quote.market, _settlement(quote)):
+            self._unwritten[quote.market] = None
 
     def _repeats(self, quote: Quote) -> bool:
         """Whether it is the last settlement once more, as somebody else stamped it a little later.
@@ -109,9 +104,9 @@ class Smoother:
         again: list[Market] = []
         for market in there:
             warm, asked = self._means.warm(market), self._asked.get(market)
-            if warm and not self._lacks(market, quotes.get(market), now):
-                self._asked.pop(market, None)
-            elif asked is None or not 0 <= now - asked < ASKS_AGAIN:
+            if asked is not None and 0 <= now - asked < ASKS_AGAIN:
+                continue
+            if not warm or self._lacks(market, quotes.get(market), now):
                 (gaps if warm else new if asked is None else again).append(market)
         return [*gaps, *new] or again
 
@@ -146,12 +141,10 @@ class Smoother:
         past: dict[Market, list[Settlement]] = {}
         for quote in found:
             if quote.observed_epoch <= now and not self._repeats(quote):
-                settlement = Settlement(quote.observed_epoch, quote.rate.steps, _interval(quote))
-                past.setdefault(quote.market, []).append(settlement)
+                past.setdefault(quote.market, []).append(_settlement(quote))
         for market, settlements in past.items():
             if self._means.learn(market, settlements):
                 self._unwritten[market] = None
-                self._taken.pop(market, None)  # what is made anew may lack it
 
     def _forget(self, there: Iterable[Market], now: int) -> None:
         """Drop what was neither quoted nor held for long."""
@@ -160,7 +153,7 @@ class Smoother:
         self._there |= dict.fromkeys(there, now)
         for market in [market for market, at in self._there.items() if now - at > REMEMBERS]:
             self._means.forget(market)
-            for kept in (self._there, self._taken, self._asked, self._unwritten):
+            for kept in (self._there, self._asked, self._unwritten):
                 kept.pop(market, None)
 
 
@@ -171,3 +164,7 @@ def _settles(quote: Quote) -> bool:
 def _interval(quote: Quote) -> int:
     """For how many seconds a settled quote was paid."""
     return quote.pays_seconds or seconds(quote.rate.interval)
+
+
+def _settlement(quote: Quote) -> Settlement:
+    return Settlement(quote.observed_epoch, quote.rate.steps, _interval(quote))
