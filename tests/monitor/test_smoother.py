@@ -209,6 +209,7 @@ class Past(FundingSource):
     down: BaseException | None = None
     lies: list[Any] = field(default_factory=list)
     asked: list[tuple[tuple[Market, ...], datetime]] = field(default_factory=list)
+    asked_at: list[datetime] = field(default_factory=list)
     since: int = FROM
     name = "past"
     supplies = Needs(opportunities=True)
@@ -228,6 +229,7 @@ class Past(FundingSource):
 
     async def settlements(self, markets: Collection[Market], since: datetime) -> tuple[Quote, ...]:
         self.asked.append((tuple(markets), since))
+        self.asked_at.append(self.clock.now())
         if self.down is not None:
             raise self.down
         rows = [row for market in markets for row in self.rows(market)]
@@ -352,6 +354,7 @@ async def test_where_rates_are_forming_settlements_are_asked_for_once_an_interva
     await bench.ticks(184, every=timedelta(minutes=1))
     assert bench.known == bench.whole
     assert [since for _, since in bench.source.asked[1:]] == [AS_OF, AS_OF + HOUR, AS_OF + 2 * HOUR]
+    assert bench.source.asked_at == [AS_OF + timedelta(minutes=minutes) for minutes in (0, 63, 123, 183)]
 
 
 async def test_a_source_that_fails_stops_nothing_and_is_asked_again_after_ten_minutes(
@@ -484,6 +487,18 @@ async def test_a_market_that_is_neither_quoted_nor_held_is_forgotten_after_a_day
         snapshot = nothing.model_copy(update={"as_of": AS_OF + timedelta(seconds=later)})
         await bench.smoother.learn(Fetched(snapshot), [GRVT])
         assert [rate.market for rate in bench.known] == kept
+
+
+async def test_a_market_that_only_the_store_knows_is_forgotten_after_a_day_too() -> None:
+    bench = Bench()
+    await bench.tick()
+    await bench.store_all()
+    bench.restarted()
+    await bench.smoother.recall()
+    for later, kept in ((0, 2), (REMEMBERS, 2), (REMEMBERS + 1, 0)):
+        snapshot = MarketSnapshot(as_of=AS_OF + timedelta(seconds=later), quotes=())
+        await bench.smoother.learn(Fetched(snapshot), ())
+        assert len(bench.known) == kept
 
 
 async def test_of_many_that_settle_together_a_part_is_written_in_each_tick(monkeypatch: pytest.MonkeyPatch) -> None:
