@@ -22,6 +22,7 @@ from rebalancer import (
     FundingHistory,
     FundingRate,
     FundingSource,
+    Lease,
     MarketRequest,
     MarketSnapshot,
     MonitorLimits,
@@ -418,6 +419,16 @@ async def test_a_past_settlement_that_can_not_be_believed_does_not_count(lie: ob
     assert bench.known == bench.whole
 
 
+async def test_the_past_is_taken_in_order_of_time_in_whatever_order_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    in_order = bench.source.rows
+    monkeypatch.setattr(bench.source, "rows", lambda market: in_order(market)[::-1])
+    fetched = Fetched(MarketSnapshot(as_of=AS_OF, quotes=()))
+    await bench.smoother.learn(fetched, (LIGHTER, GRVT))
+    monkeypatch.undo()
+    assert bench.known == bench.whole
+
+
 async def test_a_settlement_that_is_no_value_costs_the_answer_and_stops_nothing() -> None:
     bench = Bench(lies=[Quote.model_construct(kind=RateKind.SETTLED)])
     await bench.tick()
@@ -544,6 +555,36 @@ async def test_what_a_tick_learns_is_in_the_store_with_its_observations() -> Non
     await monitor.adopt(a_position())
     await monitor.check_all_positions()
     assert set(await bench.store.smoothed()) == set(bench.whole)
+
+
+async def test_what_the_store_has_is_not_written_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    monitor = a_monitor(bench)
+    await monitor.adopt(a_position())
+    written: list[int] = []
+    commit = bench.store.commit
+
+    async def counted(lease: Lease, batch: Batch) -> None:
+        written.append(len(batch.smoothed))
+        await commit(lease, batch)
+
+    monkeypatch.setattr(bench.store, "commit", counted)
+    for _ in range(2):
+        await monitor.check_all_positions()
+        bench.clock.advance(timedelta(seconds=1))
+    assert sum(written) == 2
+
+
+async def test_a_new_monitor_goes_on_from_the_store_where_the_source_has_no_past() -> None:
+    bench = Bench()
+    async with a_monitor(bench) as first:
+        await first.adopt(a_position())
+        await first.check_all_positions()
+    bench.clock.advance(HOUR)
+    bench.source.down = SourceUnavailableError("past", "it is down")
+    report = await a_monitor(bench).check_all_positions()
+    assert [decision.complete for decision in report.decisions] == [True]
+    assert ordered(await bench.store.smoothed()) == bench.whole
 
 
 async def test_a_store_that_fails_is_told_in_the_next_tick(monkeypatch: pytest.MonkeyPatch) -> None:
