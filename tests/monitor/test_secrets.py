@@ -121,7 +121,8 @@ async def dumped(world: World) -> list[str]:
     if isinstance(store, SqliteStore):
         return []
     tables = store._tables
-    rows = [*tables.positions.values(), *tables.decisions.values(), *tables.ledger.values(), *tables.seen.values()]
+    rows = [*tables.positions.values(), *tables.decisions.values(), *tables.ledger.values()]
+    rows += [*tables.seen.values(), *tables.means.values()]
     rows += [intent for own in tables.orders.values() for intent in own.values()]
     return [row.model_dump_json() for row in rows]
 
@@ -292,4 +293,4 @@ async def test_nothing_of_it_is_in_the_file_of_a_store(world: World, logs: Every
 def test_the_store_of_these_tests_is_dumped_whole() -> None:
     """What `dumped` reads is all that a MemoryStore has."""
     tables: Any = MemoryStore()._tables
-    assert set(vars(tables)) == {"lease", "at", "positions", "orders", "owners", "decisions", "ledger", "seen"}
+    assert set(vars(tables)) == {"lease", "at", "positions", "orders", "owners", "decisions", "ledger", "seen", "means"}
