@@ -3,8 +3,8 @@
 Some venues show, between settlements, the rate of the next one. Blended into the mean it counts as one more settlement,
 with so many times its weight, and the next settlement replaces it.
 
-1. The most that there is to gain: on settled rates, as if every venue showed its next settlement exactly, from the
-   last one on. No strategy can know this; what is really shown is less.
+1. The most that there is to gain: on settled rates, as if every venue showed its next settlement exactly, from 1, 4
+   or 8 hours before on. No strategy can know this; what is really shown is less.
 2. What is really shown, where a file of live snapshots names the markets of a file of settled rates: how well the live
    rate says the next settlement, and whether it says more of the days after than the mean does.
 3. The rule on the overlapping days, on a clock of 15 minutes, with the live rates blended in.
@@ -28,7 +28,8 @@ from rebalancer.history.smoothing import Decay, Mean, clipped
 from rebalancer.history.table import Series
 
 SNAPSHOTS = "hl_okx_kraken_hyna_snapshots_2026-07_2026-08.csv.gz"
-WEIGHTS = (1, 2, 4, 8)
+WEIGHTS = (1, 2, 4)
+EARLIER = (1, 4, 8)
 REAL_WEIGHTS = (1, 8, 32, 128)
 QUARTER = 900
 BEFORE = 60 * 24 * HOUR
@@ -47,13 +48,20 @@ def blended(mean: Mean, decay: Decay, at: int, rate: int, interval: int, weight:
 
 @cache
 def foreseen(lab: Lab) -> tuple[tuple[str, Steps], ...]:
-    """What is earned if the next settlement of every market is known exactly."""
-    return tuple((f"weight {weight}", lab.net(lab.run(lab.carry(*_foreseen(lab, weight))))) for weight in WEIGHTS)
-
-
-def _foreseen(lab: Lab, weight: int) -> tuple[Steps, NDArray[np.bool_]]:
+    """What is earned if the next settlement of every market is known exactly, some hours before."""
     rates, known = lab.means()
-    found, decay, signal = np.zeros_like(rates), Decay(RULE.half_life), RULE.signal
+    found = []
+    for weight in WEIGHTS:
+        more = with_next(lab, weight)
+        for hours in EARLIER:
+            seen = np.where(known & (lab.board.due <= hours * HOUR), more, rates)
+            found.append((f"{hours} h before, weight {weight}", lab.net(lab.run(lab.carry(seen, known)))))
+    return tuple(found)
+
+
+def with_next(lab: Lab, weight: int) -> Steps:
+    """The means after each market's last settlement, with its next one blended in."""
+    found, decay, signal = np.zeros_like(lab.board.rates), Decay(RULE.half_life), RULE.signal
     for place, series in enumerate(lab.board.series):
         mean, after = Mean(decay), []
         for row, following in zip_longest(series.rows, series.rows[1:]):
@@ -64,8 +72,8 @@ def _foreseen(lab: Lab, weight: int) -> tuple[Steps, NDArray[np.bool_]]:
                 rate = clipped(following.per_8h, signal)
                 after.append(blended(mean, decay, following.at, rate, following.interval, weight))
         last = np.searchsorted([row.at for row in series.rows], times(lab), side="right") - 1
-        found[place] = np.where(known[place], np.array(after)[last], 0)
-    return found, known
+        found[place] = np.array(after)[last]
+    return found
 
 
 def times(lab: Lab) -> Steps:
@@ -95,8 +103,7 @@ def told(pairs: list[tuple[Series, Series]]) -> None:
     """Print how live rates, last settlements and means say what is settled next, and in the days after."""
     rows: list[tuple[float, ...]] = []
     for live, series in pairs:
-        mean, decay, done = Mean(Decay(RULE.half_life)), Decay(RULE.half_life), 0
-        mean = Mean(decay)
+        mean, done = Mean(Decay(RULE.half_life)), 0
         for seen in live.rows:
             place = next_of(series, seen.at)
             if place is None:
