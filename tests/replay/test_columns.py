@@ -349,6 +349,14 @@ def test_what_is_open_at_the_end_is_closed_in_the_order_in_which_it_was_opened()
     assert lines == run(strategy, history, "scalar")[0]
 
 
+@pytest.mark.parametrize("venues", ["ab", "abc"])
+def test_of_markets_that_pay_the_same_the_first_two_are_opened(venues: str) -> None:
+    history = FundingHistory.of([hourly(venue, "BTC", 5, 5) for venue in venues])
+    lines, _ = run(CombinedStrategy(TimeLimit()), history, "numpy", entry=EntryPolicy(above="-0.001"))
+    assert (lines[0].pair.long_dex, lines[0].pair.short_dex) == ("a", "b")
+    assert lines == run(CombinedStrategy(TimeLimit()), history, "scalar", entry=EntryPolicy(above="-0.001"))[0]
+
+
 def test_one_schedule_that_is_known_is_enough_inside_the_window() -> None:
     """The hourly market goes missing, and with it its schedule; the other one pays at hour 8."""
     late = Series(Market("b", "BTC"), RateKind.SETTLED, tuple(Row(START + n * HOUR, 10**10, 8 * HOUR) for n in (0, 8)))

@@ -137,30 +137,33 @@ class _Run:
     def _look(self, lanes: Steps, width: int) -> tuple[Mask, Steps]:
         """Which lanes have a tick in their window at which a rule may fire, and the first such tick of each of them."""
         np = self._np
-        ahead = np.arange(width)
-        tick = self._at[lanes][:, None] + ahead
+        begin = self._at[lanes]
+        tick = begin[:, None] + np.arange(width)
         hope = np.broadcast_to(self._hope(**self._values(lanes, tick)), tick.shape)
         first = hope.argmax(axis=1)
-        ticks = self._at[lanes] + first
+        ticks = begin + first
         hopeful = hope[np.arange(len(lanes)), first] & (ticks < self._board.ticks)
         return hopeful, ticks[hopeful]
 
     def _settle(self, lanes: Steps, tick: Steps) -> None:
         """Decide the lanes at a tick each."""
         np = self._np
-        rule, to_long, to_short = (np.full(len(lanes), END) for _ in range(3))
-        search = _Search(self._work, self._setting[lanes], self._long[lanes], self._short[lanes], tick)
+        rule = np.full(len(lanes), END)
+        search = _Search(self._work, lanes, tick, (self._setting, self._long, self._short))
         said = self._decide(search=search, **self._values(lanes, tick))
-        for place, (fires, target) in reversed(tuple(enumerate(said))):
-            rule = np.where(fires, place, rule)
-            to_long = np.where(fires, END if target is None else target[0], to_long)
-            to_short = np.where(fires, END if target is None else target[1], to_short)
+        for place, (fires, _) in reversed(tuple(enumerate(said))):
+            np.copyto(rule, place, where=fires)
         self._at[lanes] = tick + 1
-        acts = rule != END
-        self._note(lanes[acts], tick[acts], rule[acts])
-        switches = acts & (to_long != END)
-        self._hold(lanes[switches], tick[switches], to_long[switches], to_short[switches])
-        closed = acts & ~switches
+        acts = np.flatnonzero(rule != END)
+        lanes, tick, rule = lanes[acts], tick[acts], rule[acts]
+        self._note(lanes, tick, rule)
+        closed = np.ones(len(lanes), dtype=bool)
+        for place, (_, target) in enumerate(said):
+            if target is not None:
+                switches = rule == place
+                closed &= ~switches
+                to_long, to_short = (legs[acts[switches]] for legs in target)
+                self._hold(lanes[switches], tick[switches], to_long, to_short)
         self._open(lanes[closed], tick[closed] + 1)
 
     def _values(self, lanes: Steps, tick: Steps) -> dict[str, Any]:
@@ -233,11 +236,13 @@ _WORST = -(1 << 63)
 
 
 class _Search:
-    """Finds the candidate with the largest gain for lanes, each at its tick; ties go by (long, short)."""
+    """Finds the candidate with the largest gain for lanes, each at its tick; ties go by (long, short).
 
-    def __init__(self, work: Work, setting: Steps, long: Steps, short: Steps, tick: Steps) -> None:
-        self._work, self._setting = work, setting
-        self._long, self._short, self._tick = long, short, tick
+    `held` is by lane the setting, and the legs.
+    """
+
+    def __init__(self, work: Work, lanes: Steps, tick: Steps, held: tuple[Steps, Steps, Steps]) -> None:
+        self._work, self._lanes, self._tick, self._held = work, lanes, tick, held
 
     def __call__(
         self,
@@ -256,7 +261,8 @@ class _Search:
         asked = np.flatnonzero(hope)
         if not len(asked):
             return met, to_long, to_short
-        long, short, tick, setting = (one[asked] for one in (self._long, self._short, self._tick, self._setting))
+        tick, lanes = self._tick[asked], self._lanes[asked]
+        setting, long, short = (one[lanes] for one in self._held)
         symbol = np.searchsorted(board.low, long, side="right") - 1
         pairs = _Pairs.of(board, self._work.rankings[ranking], symbol, tick)
         markets = pairs.markets
