@@ -16,13 +16,14 @@ import respx
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from rebalancer import MarketRequest, MarketSnapshot, Opportunity, RebalanceDecision
+from rebalancer import FundingHistory, MarketRequest, MarketSnapshot, Opportunity, RebalanceDecision
 from rebalancer.adapters.clock import SystemClock
 from rebalancer.cli import market
 from rebalancer.cli.app import app
 from rebalancer.cli.quotes import SHOWN, rates
 from rebalancer.domain.missing import Missing
-from rebalancer.testing import a_position, a_snapshot
+from rebalancer.domain.times import from_epoch, write_instant
+from rebalancer.testing import a_position, a_snapshot, sample_history
 
 URL = "http://127.0.0.1:8000/api/v1"
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -330,6 +331,19 @@ def test_a_switch_goes_only_to_the_venues_that_are_allowed(tmp_path: Path) -> No
     path = saved(tmp_path, a_position(symbol="BTC", long_dex="grvt", short_dex="lighter"))
     assert "SWITCH BTC" in asked("check", path, "--preset", "aggressive").stdout
     assert "SWITCH BTC" not in asked("check", path, "--preset", "aggressive", "--venues", "grvt,lighter").stdout
+
+
+def test_a_check_knows_the_smoothed_rates_of_a_source_that_knows_its_past(tmp_path: Path) -> None:
+    history = tmp_path / "history.csv"
+    sample_history(days=8).write(history)
+    start = FundingHistory.read(history).start + 7 * 86_400
+    options = ("--option", f"path={history}", "--option", f"start={write_instant(from_epoch(start))}")
+    path = saved(tmp_path, a_position(symbol="BTC", long_dex="lighter", short_dex="grvt"))
+    result = CliRunner().invoke(app, ["check", path, "--source", "history", *options, "--preset", "adaptive"])
+    assert result.exit_code == 0, result.output
+    assert "not evaluated" not in result.stdout
+    assert "no settled rate was seen" not in result.stdout
+    assert "half life 120 h" in result.stdout
 
 
 def test_a_check_without_an_answer_holds_explains_and_fails(service: Service, tmp_path: Path) -> None:

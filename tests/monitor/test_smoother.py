@@ -48,7 +48,6 @@ from rebalancer.history.smoothing import Means, Settlement
 from rebalancer.history.table import Row, Series
 from rebalancer.history.view import HistoryView
 from rebalancer.monitor.fetch import Fetched, Fetcher
-from rebalancer.monitor.keeper import Keeper
 from rebalancer.monitor.smoother import ASKS_AGAIN, REMEMBERS, Smoother
 from rebalancer.testing import AS_OF, ManualClock, a_position, a_quote
 
@@ -249,11 +248,9 @@ class Bench:
 
     def restarted(self) -> Smoother:
         """The smoother of a new process."""
-        deadline = timedelta(seconds=1)
-        keeper = Keeper(self.store, clock=self.clock, holder="me", lease=HOUR, deadline=deadline)
         strategy = CombinedStrategy(NetCarry())
         self.fetcher = Fetcher(self.source, strategy, clock=self.clock, deadline=timedelta(milliseconds=50))
-        self.smoother = Smoother(self.signals, keeper=keeper, fetcher=self.fetcher)
+        self.smoother = Smoother(self.signals, self.fetcher)
         return self.smoother
 
     async def tick(self) -> None:
@@ -321,7 +318,7 @@ async def test_a_settlement_that_is_seen_at_many_ticks_counts_once_and_once_afte
     await bench.ticks(30, every=timedelta(minutes=1))
     await bench.store_all()
     bench.restarted()
-    await bench.smoother.recall()
+    bench.smoother.know(await bench.store.smoothed())
     await bench.ticks(20, every=timedelta(minutes=1))
     assert bench.known == bench.whole
     assert len(bench.source.asked) == 1
@@ -333,7 +330,7 @@ async def test_what_was_settled_while_nobody_looked_is_asked_for_from_the_last_o
     await bench.store_all()
     bench.clock.advance(5 * HOUR)
     bench.restarted()
-    await bench.smoother.recall()
+    bench.smoother.know(await bench.store.smoothed())
     await bench.tick()
     assert bench.known == bench.whole
     assert bench.source.asked[1:] == [((LIGHTER, GRVT), AS_OF)]
@@ -378,7 +375,7 @@ async def test_it_is_made_anew_after_a_restart_too() -> None:
     await bench.tick()
     await bench.store_all()
     bench.restarted()
-    await bench.smoother.recall()
+    bench.smoother.know(await bench.store.smoothed())
     bench.source.down = None
     await bench.tick()
     assert bench.known == bench.whole
@@ -505,7 +502,7 @@ async def test_a_market_that_only_the_store_knows_is_forgotten_after_a_day_too()
     await bench.tick()
     await bench.store_all()
     bench.restarted()
-    await bench.smoother.recall()
+    bench.smoother.know(await bench.store.smoothed())
     for later, kept in ((0, 2), (REMEMBERS, 2), (REMEMBERS + 1, 0)):
         snapshot = MarketSnapshot(as_of=AS_OF + timedelta(seconds=later), quotes=())
         await bench.smoother.learn(Fetched(snapshot), ())
@@ -529,15 +526,15 @@ async def test_what_another_monitor_learnt_later_counts_and_what_it_learnt_befor
     mine = bench.smoother
     bench.clock.advance(HOUR)
     bench.restarted()
-    await bench.smoother.recall()
+    bench.smoother.know(await bench.store.smoothed())
     await bench.tick()
     await bench.store_all()
-    await mine.recall()
+    mine.know(await bench.store.smoothed())
     assert ordered(mine.rates()) == bench.whole
 
     bench.clock.advance(HOUR)
     await bench.tick()  # and the store does not hear of it
-    await bench.smoother.recall()
+    bench.smoother.know(await bench.store.smoothed())
     assert bench.known == bench.whole
 
 

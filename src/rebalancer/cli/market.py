@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -20,6 +21,7 @@ from ..domain.request import MarketRequest
 from ..domain.sanity import REFUSED, screened, suspicions
 from ..domain.snapshot import MarketSnapshot
 from ..monitor import Fetched, Fetcher, ask
+from ..monitor.smoother import Smoother
 from ..ports import FundingSource
 from ..rules.base import param
 from ..rules.combined import CombinedStrategy
@@ -143,7 +145,13 @@ def check(
 async def _fetched(
     source: FundingSource, strategy: CombinedStrategy, held: Sequence[Position], venues: Sequence[str] | None
 ) -> Fetched:
-    return await Fetcher(source, strategy, clock=SystemClock(), venues=venues, deadline=DEADLINE).fetch(held)
+    fetcher = Fetcher(source, strategy, clock=SystemClock(), venues=venues, deadline=DEADLINE)
+    fetched = await fetcher.fetch(held)
+    if not strategy.needs.smoothed:
+        return fetched
+    smoother = Smoother(strategy.needs.smoothed, fetcher)
+    await smoother.learn(fetched, [market for position in held for market in position.markets])
+    return replace(fetched, snapshot=fetched.snapshot.model_copy(update={"smoothed": smoother.rates()}))
 
 
 def _with(

@@ -67,7 +67,7 @@ class Decider:
         self._limits = limits
         self._liquidation = liquidation
         self._memory = Memory(keeper, most=_remembered(needs, limits))
-        self._smoother = Smoother(needs.smoothed, keeper=keeper, fetcher=fetcher) if needs.smoothed else None
+        self._smoother = Smoother(needs.smoothed, fetcher) if needs.smoothed else None
         self._records = Records(keeper, journal, books, self._memory, self._smoother)
         self._term = 0
 
@@ -86,7 +86,7 @@ class Decider:
         self._books.forget(())
         if self._term != self._keeper.term:  # another process observed meanwhile
             if self._smoother is not None:
-                await self._smoother.recall()
+                self._smoother.know(await self._keeper.ask(self._keeper.store.smoothed))
             self._memory.forget()
             self._term = self._keeper.term
 

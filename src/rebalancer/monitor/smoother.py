@@ -15,7 +15,6 @@ from ..domain.times import from_epoch, seconds
 from ..errors import SourceError
 from ..history.smoothing import Means, Settlement
 from .fetch import Fetched, Fetcher
-from .keeper import Keeper
 
 LOOKS_BACK = 6
 """Half-lives of the longest signal: what is older weighs less than 2 %."""
@@ -40,8 +39,7 @@ class Smoother:
     or while nobody looked, the source is asked for; what it does not have is a gap. All times are the snapshots' own.
     """
 
-    def __init__(self, signals: Sequence[Smoothed], *, keeper: Keeper, fetcher: Fetcher) -> None:
-        self._keeper = keeper
+    def __init__(self, signals: Sequence[Smoothed], fetcher: Fetcher) -> None:
         self._fetcher = fetcher
         self._means = Means(signals)
         self._look_back = LOOKS_BACK * max(seconds(signal.half_life) for signal in signals)
@@ -49,9 +47,9 @@ class Smoother:
         self._there: dict[Market, int] = {}
         self._unwritten: dict[Market, None] = {}
 
-    async def recall(self) -> None:
-        """Go on from what the store has, as far as it is not older than what is known here. Raises StoreError."""
-        self._means.know(await self._keeper.ask(self._keeper.store.smoothed))
+    def know(self, stored: Iterable[SmoothedRate]) -> None:
+        """Go on from what was stored, as far as it is not older than what is known here."""
+        self._means.know(stored)
 
     async def learn(self, fetched: Fetched, held: Iterable[Market]) -> None:
         """Take in what a tick says of settlements, and ask for those that are missing. Without an answer it waits."""
