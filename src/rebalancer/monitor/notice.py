@@ -8,7 +8,7 @@ from traceback import extract_tb
 from typing import NamedTuple
 from uuid import UUID
 
-from ..domain.legs import Unknown
+from ..domain.legs import Known
 from ..domain.names import Market, as_line
 from ..domain.position import Position
 from ..domain.snapshot import MarketSnapshot
@@ -35,7 +35,7 @@ def where(error: BaseException) -> str:
 
 def of_reads(reads: Reads) -> Iterator[Notice]:
     """The legs that could not be read."""
-    unread = ((market, read.state.reason) for market, read in reads.items() if isinstance(read.state, Unknown))
+    unread = ((market, read.state.reason) for market, read in reads.items() if not isinstance(read.state, Known))
     return _by_venue(AlarmKind.UNREAD, unread, "legs could not be read")
 
 
