@@ -92,10 +92,8 @@ def screened(snapshot: MarketSnapshot, found: Iterable[Suspicion]) -> MarketSnap
     freshness makes it unknown already. Nothing to take out: the same object.
     """
     refused = {(one.symbol, one.venues): one.why for one in found if one.kind in REFUSED}
-    if not refused:
-        return snapshot
-    quotes = [quote for quote in snapshot.quotes if _place(quote) in refused]
-    listed = [one for one in snapshot.opportunities if _place(one) in refused]
+    quotes = [quote for quote in snapshot.quotes if _place(quote) in refused] if refused else []
+    listed = [one for one in snapshot.opportunities if _place(one) in refused] if refused else []
     if not quotes and not listed:
         return snapshot
     gone = {quote.market for quote in quotes}
