@@ -136,7 +136,7 @@ def test_with_the_same_numbers_it_does_as_well_on_other_venues_and_markets(name:
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", [MAIN, *OTHERS])
 def test_on_real_rates_all_engines_agree(name: str) -> None:
     costs = Costs(leg_bps=4, venues={"bybit": 2})
     found = []

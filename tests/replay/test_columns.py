@@ -131,6 +131,17 @@ def carry(random: Random) -> NetCarry:
     )
 
 
+@pytest.mark.parametrize("engine", ["scalar", "numpy"])
+def test_no_rebate_opens_a_pair_that_is_not_known(engine: Engine) -> None:
+    rich = NetCarry(costs=Costs(leg_bps=-10_000), horizon=hours(1), warm_up=hours(3))
+    series = [Series(Market(venue, "BTC"), RateKind.SETTLED, LATE_ROWS) for venue in ("a", "b")]
+    report = replay(CombinedStrategy(rich), FundingHistory.of(series), engine=engine)
+    assert report.log[0].at == START + 2 * HOUR
+
+
+LATE_ROWS = tuple(Row(START + hour * HOUR, BASE, HOUR) for hour in range(9))
+
+
 def smoothed(random: Random) -> CombinedStrategy:
     """What reads smoothed rates, beside what does not."""
     one, other = (Smoothed(half_life=hours(random.choice([1, 6])), warm_up=hours(random.choice([0, 4]))) for _ in "12")

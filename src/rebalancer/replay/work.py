@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..costs import Costs
 from ..domain.numbers import EIGHT_HOURS
 from ..domain.smoothed import Smoothed
-from .board import Board
+from .board import NOTHING, Board
 from .columns import numpy
 from .program import Program, Shape
 
@@ -36,7 +36,7 @@ class Opening(NamedTuple):
 
     def limit(self, legs: Steps) -> int:
         """A divergence that a pair must exceed to be opened, where legs cost that; with equal ones, it is enough."""
-        return (self.least + 2 * int(legs.min()) * EIGHT_HOURS) // self.horizon
+        return max(NOTHING, (self.least + 2 * int(legs.min()) * EIGHT_HOURS) // self.horizon)
 
     def legs(self, board: Board) -> Steps:
         """By market, what opening a leg costs in grid steps."""
