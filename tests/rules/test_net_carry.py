@@ -29,7 +29,7 @@ from rebalancer import (
 )
 from rebalancer.domain.names import Pair
 from rebalancer.domain.numbers import BPS, EIGHT_HOURS
-from rebalancer.rules.algebra import proposer
+from rebalancer.rules.algebra import proposer, qualified_parts
 from rebalancer.rules.grid import ComposedRule, is_built_in, parts
 from rebalancer.testing import AS_OF, a_position, a_quote, a_smoothed, a_snapshot
 
@@ -280,6 +280,13 @@ def test_one_that_is_made_of_others_elsewhere_is_asked_itself() -> None:
         ComposedRule().parts  # noqa: B018
     decision = CombinedStrategy(mine).decide(a_position(), means(lighter="0.0004", grvt="0.0002"))
     assert said(decision) == (Action.SWITCH, "BETTER_OPPORTUNITY", ("grvt", "lighter"))
+
+
+def test_a_qualification_qualifies_each_part() -> None:
+    carry, guard, other = NetCarry(), HeldFor(at_least=HOUR), HeldFor(at_least=2 * HOUR)
+    assert qualified_parts(carry & guard & other) == tuple(part & guard & other for part in carry.parts)
+    assert qualified_parts(carry) == carry.parts
+    assert qualified_parts(DivergenceFlip() & guard) == (DivergenceFlip() & guard,)
 
 
 def test_a_qualified_rule_is_proposed_by_the_innermost() -> None:
