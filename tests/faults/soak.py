@@ -74,8 +74,8 @@ FAILS = 0.2
 """The share of calls that fail."""
 PANIC_EVERY, PANIC_LASTS = 180, 1
 """For one tick, every so many, more than half of the positions seem to want out, which is wrong data."""
-WARM = 300
-"""Ticks after which nothing may grow any more: the first panic is over, and what it held back is an hour old."""
+WARM = 200
+"""Ticks after which nothing may grow any more."""
 NOISE = 4_096
 
 
