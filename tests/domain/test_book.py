@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from rebalancer import Freshness, Missing, Opportunity, Quote
-from rebalancer.domain.book import NEVER, Book, Leg, PairReading
+from rebalancer.domain.book import Book, PairReading
 from rebalancer.domain.funding import RateKind
 from rebalancer.domain.names import Market, Pair
+from rebalancer.domain.quoted_legs import NEVER, Leg
 from rebalancer.domain.ranking import rank
 from rebalancer.testing import AS_OF, a_quote, a_rate, a_snapshot, an_opportunity
 

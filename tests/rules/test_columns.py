@@ -27,9 +27,9 @@ from rebalancer import (
     SettlementDue,
     TimeLimit,
 )
-from rebalancer.domain.book import NEVER
 from rebalancer.domain.held import FARTHEST
 from rebalancer.domain.numbers import EIGHT_HOURS, ONE, RATIO_ONE
+from rebalancer.domain.quoted_legs import NEVER
 from rebalancer.rules.grid import GridRule
 from rebalancer.rules.guard import GridGuard
 from rebalancer.rules.net_carry import CarryExit, CarrySwitch, CarryUnknown

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rebalancer import MarketSnapshot, Missing, Position
-from rebalancer.domain.book import NEVER
+from rebalancer.domain.quoted_legs import NEVER
 from rebalancer.rules.values import VALUES
 from rebalancer.testing import AS_OF, a_leg, a_position, a_quote, a_snapshot
 

@@ -9,88 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from .funding import divergence
 from .market import Freshness, Quote
-from .missing import OPPORTUNITIES, RATE, SCHEDULE, Missing
+from .missing import OPPORTUNITIES, RATE, Missing
 from .names import Market, Pair
 from .opportunity import Opportunity
-from .ranking import Candidate, Ranking, Seen, rank, skewed
+from .quoted_legs import Leg, Legs
+from .ranking import Candidate, Ranking, rank, skewed
 from .smoothed import Smoothed, SmoothedRate
 from .smoothed_book import SmoothedBook
 from .times import epoch_seconds, seconds
-
-NEVER = 1 << 40
-"""Seconds until the next settlement of a leg that accrues continuously, and so never settles."""
-
-
-class Leg:
-    """One leg's market on the grid: `rate` per 8 h and `age` in seconds, each None where unknown.
-
-    `refusal` is why a quote does not count (stale, or from the future); None if it counts or there is none.
-    """
-
-    __slots__ = ("_now", "age", "market", "quote", "rate", "refusal")
-
-    def __init__(self, market: Market, quote: Quote | None, now: int, freshness: Freshness) -> None:
-        self.market = market
-        self.quote = quote
-        self._now = now
-        self.age: int | None = None
-        self.rate: int | None = None
-        self.refusal: str | None = None
-        if quote is not None:
-            self.age = now - quote.observed_epoch
-            if self.age < -freshness.future_seconds:
-                self.refusal = _FUTURE
-            elif self.age > freshness.age_seconds and self.age > freshness.limit(quote):  # most are no older than any
-                self.refusal = _STALE
-            else:
-                self.rate = quote.rate.steps
-
-    @property
-    def open_interest(self) -> int | None:
-        """The open interest in whole dollars."""
-        if self.quote is None or self.refusal is not None or self.quote.open_interest_usd is None:
-            return None
-        return int(self.quote.open_interest_usd)
-
-    @property
-    def pays_every(self) -> int:
-        """Seconds between payments; 0 where funding is continuous, or unknown without a quote."""
-        return 0 if self.quote is None else self.quote.pays_seconds
-
-    @property
-    def settles_in(self) -> int | None:
-        """Seconds to the next settlement, NEVER where funding is continuous. A stale quote's schedule still holds."""
-        quote = self.quote
-        if quote is None or self.refusal == _FUTURE:
-            return None
-        if quote.pays_seconds == 0:
-            return NEVER
-        until = self._until
-        return until if until is not None and 0 <= until <= quote.pays_seconds else None
-
-    @property
-    def too_far_ahead(self) -> int | None:
-        """Seconds to a next settlement that is refused because it is more than one payment interval away."""
-        if self.quote is None or self.refusal == _FUTURE or self._until is None:
-            return None
-        return self._until if 0 < self.quote.pays_seconds < self._until else None
-
-    @property
-    def _until(self) -> int | None:
-        """Seconds to the next settlement as the quote has it."""
-        return None if self.quote is None or self.quote.next_epoch is None else self.quote.next_epoch - self._now
-
-    def why(self, field: str) -> str | None:
-        """What the quote itself shows of why `field` is unknown; None if it shows nothing."""
-        if field != SCHEDULE or self.refusal == _FUTURE:
-            return self.refusal
-        if self.too_far_ahead is not None:
-            return "it is more than one interval ahead"
-        return "it is in the past" if self._until is not None and self._until < 0 else None
-
-
-_FUTURE = "the quote is from the future"
-_STALE = "the quote is older than its limit"
 
 
 class PairReading:
@@ -170,30 +96,23 @@ class Book(dict[Pair, PairReading]):
     ) -> None:
         super().__init__()
         self.now = now
-        self._quotes = quotes
         self._freshness = freshness
         self._max_skew = seconds(freshness.max_skew)
         self._missing = tuple(missing)
         self._listed = tuple(opportunities)
         self._means = tuple(smoothed)
         self._smoothed: dict[Smoothed, SmoothedBook] = {}
-        self._legs: dict[Market, Leg] = {}
-        self._symbols: dict[str, list[Market]] = {}
-        for market in quotes:
-            self._symbols.setdefault(market.symbol, []).append(market)
+        self._legs = Legs(now, quotes, freshness)
         self._ranked: dict[str | None, tuple[Candidate, ...]] = {}
-        self._rates = Ranking(self._symbols, self._known, max_skew=self._max_skew)
+        self._rates = Ranking(self._legs.symbols, self._legs.known, max_skew=self._max_skew)
 
     def __missing__(self, pair: Pair) -> PairReading:
-        reading = self[pair] = PairReading(self.leg(pair.long), self.leg(pair.short), max_skew=self._max_skew)
+        reading = self[pair] = PairReading(self._legs[pair.long], self._legs[pair.short], max_skew=self._max_skew)
         return reading
 
     def leg(self, market: Market) -> Leg:
         """The leg of a market, whether it is quoted or not."""
-        leg = self._legs.get(market)
-        if leg is None:
-            leg = self._legs[market] = Leg(market, self._quotes.get(market), self.now, self._freshness)
-        return leg
+        return self._legs[market]
 
     def ranked(self, symbol: str | None) -> tuple[Candidate, ...]:
         """Every directed pair of `symbol` (None: of all symbols) whose divergence is known, the largest first.
@@ -227,17 +146,9 @@ class Book(dict[Pair, PairReading]):
         book = self._smoothed.get(signal)
         if book is None:
             book = self._smoothed[signal] = SmoothedBook(
-                signal, self._means, now=self.now, freshness=self._freshness, quoted=self._is_quoted
+                signal, self._means, now=self.now, freshness=self._freshness, quoted=self._legs.is_known
             )
         return book
-
-    def _is_quoted(self, market: Market) -> bool:
-        return self.leg(market).rate is not None
-
-    def _known(self, name: str) -> list[Seen]:
-        """The legs of a symbol whose rates are known, in order of their venues."""
-        legs = [self.leg(market) for market in sorted(self._symbols.get(name, ()))]
-        return [(leg.rate, leg.market.venue, leg.quote) for leg in legs if leg.rate is not None]
 
     def _unquoted(self, symbol: str | None, known: set[Pair]) -> Iterator[Candidate]:
         """The candidates that a service listed and the quotes do not know."""

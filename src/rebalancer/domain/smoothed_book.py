@@ -13,6 +13,58 @@ from .ranking import Ranking, Seen
 from .smoothed import Smoothed, SmoothedRate
 
 
+class SmoothedRates(dict[Market, int | None]):
+    """`rates[market]` is the smoothed rate of a market per 8 h in grid steps, found when first asked for.
+
+    As `Legs`, it knows nothing of the book that is made of it.
+    """
+
+    def __init__(
+        self,
+        signal: Smoothed,
+        states: Iterable[SmoothedRate],
+        *,
+        now: int,
+        freshness: Freshness,
+        quoted: Callable[[Market], bool],
+    ) -> None:
+        super().__init__()
+        self.states = {state.market: state for state in states if state.signal == signal}
+        self._signal = signal
+        self._now = now
+        self._freshness = freshness
+        self._quoted = quoted
+        self._symbols: dict[str, list[Market]] = {}
+        for market in sorted(self.states):
+            self._symbols.setdefault(market.symbol, []).append(market)
+
+    def __missing__(self, market: Market) -> int | None:
+        state = self.states.get(market)
+        rate = self[market] = None if state is None or self.refusal(state) is not None else state.steps
+        return rate
+
+    @property
+    def symbols(self) -> Iterable[str]:
+        """The symbols of which a market was ever seen to settle."""
+        return self._symbols.keys()
+
+    def known(self, symbol: str) -> list[Seen]:
+        """The smoothed rates of a symbol that may be opened on, in order of their venues."""
+        rates = ((self[market], market.venue) for market in self._symbols.get(symbol, ()) if self._quoted(market))
+        return [(rate, venue, None) for rate, venue in rates if rate is not None]
+
+    def refusal(self, state: SmoothedRate) -> str | None:
+        """Why a smoothed rate does not count; None if it does."""
+        age = self._now - state.settled_epoch
+        if age < -self._freshness.future_seconds:
+            return "its last settlement is from the future"
+        if age > max(self._freshness.age_seconds, self._freshness.max_intervals * state.interval):
+            return "its last settlement is older than its limit"
+        if state.seen < self._signal.warm_up_seconds:
+            return f"settlements of {span(state.seen)} were seen, of the {span(self._signal.warm_up_seconds)} it takes"
+        return None
+
+
 class SmoothedBook:
     """Markets and pairs by the smoothed rates of `signal`, as of `now` (epoch seconds).
 
@@ -29,22 +81,13 @@ class SmoothedBook:
         freshness: Freshness,
         quoted: Callable[[Market], bool],
     ) -> None:
-        self._signal = signal
-        self._states = {state.market: state for state in states if state.signal == signal}
         self._now = now
-        self._freshness = freshness
-        self._quoted = quoted
-        self._symbols: dict[str, list[Market]] = {}
-        for market in sorted(self._states):
-            self._symbols.setdefault(market.symbol, []).append(market)
-        self._rates: dict[Market, int | None] = {}
-        self.ranking = Ranking(self._symbols, self._known)
+        self._rates = SmoothedRates(signal, states, now=now, freshness=freshness, quoted=quoted)
+        self._states = self._rates.states
+        self.ranking = Ranking(self._rates.symbols, self._rates.known)
 
     def rate(self, market: Market) -> int | None:
         """The smoothed rate of a market per 8 h in grid steps."""
-        if market not in self._rates:
-            state = self._states.get(market)
-            self._rates[market] = None if state is None or self._refusal(state) is not None else state.steps
         return self._rates[market]
 
     def divergence(self, pair: Pair) -> int | None:
@@ -72,23 +115,9 @@ class SmoothedBook:
     def why(self, market: Market) -> str:
         """Why the rate of a market, which is unknown, is unknown."""
         state = self._states.get(market)
-        return "no settled rate was seen" if state is None else self._refusal(state) or "no settlement has any weight"
+        if state is None:
+            return "no settled rate was seen"
+        return self._rates.refusal(state) or "no settlement has any weight"
 
     def _gap(self, market: Market) -> Missing:
         return Missing(field=SMOOTHED_RATE, venue=market.venue, symbol=market.symbol, why=self.why(market))
-
-    def _refusal(self, state: SmoothedRate) -> str | None:
-        """Why a smoothed rate does not count; None if it does."""
-        age = self._now - state.settled_epoch
-        if age < -self._freshness.future_seconds:
-            return "its last settlement is from the future"
-        if age > max(self._freshness.age_seconds, self._freshness.max_intervals * state.interval):
-            return "its last settlement is older than its limit"
-        if state.seen < self._signal.warm_up_seconds:
-            return f"settlements of {span(state.seen)} were seen, of the {span(self._signal.warm_up_seconds)} it takes"
-        return None
-
-    def _known(self, name: str) -> list[Seen]:
-        """The smoothed rates of a symbol that may be opened on, in order of their venues."""
-        rates = ((self.rate(market), market.venue) for market in self._symbols.get(name, ()) if self._quoted(market))
-        return [(rate, venue, None) for rate, venue in rates if rate is not None]

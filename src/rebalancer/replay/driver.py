@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..domain.book import NEVER
 from ..domain.funding import divergence
 from ..domain.numbers import EIGHT_HOURS
+from ..domain.quoted_legs import NEVER
 from ..rules.grid import Function
 from ..rules.values import NEVER_SEEN, UNSCHEDULED
 from .board import NOTHING

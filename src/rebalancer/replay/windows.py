@@ -12,8 +12,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ..domain.book import NEVER
 from ..domain.numbers import EIGHT_HOURS
+from ..domain.quoted_legs import NEVER
 from ..rules.values import NEVER_SEEN, UNSCHEDULED
 from .board import NOTHING, between
 from .columns import numpy

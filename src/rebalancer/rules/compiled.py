@@ -36,7 +36,7 @@ def compiled(rules: Sequence[Rule]) -> Asked:
     lines = list(_lines(rules, namespace))
     source = "\n".join(("def asked(position, snapshot, targets):", *(f"    {line}" for line in lines)))
     exec(source, namespace)  # made of the names in `values` and in the rules' functions alone
-    asked: Asked = namespace["asked"]
+    asked: Asked = namespace.pop("asked")  # a function that is among its own globals leads back to itself
     return asked
 
 

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
-from ..domain.book import Leg
 from ..domain.held import HeldLeg
 from ..domain.legs import Known
 from ..domain.market import Quote
@@ -16,6 +15,7 @@ from ..domain.needs import Needs
 from ..domain.numbers import fraction
 from ..domain.opportunity import Opportunity
 from ..domain.position import Position
+from ..domain.quoted_legs import Leg
 from ..domain.smoothed import Smoothed
 from ..domain.snapshot import MarketSnapshot
 from ..domain.targets import TargetFilter

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from ..domain.book import NEVER
+from ..domain.quoted_legs import NEVER
 from ..domain.times import Duration, seconds
 from ..domain.verdict import Fact
 from .context import RuleContext

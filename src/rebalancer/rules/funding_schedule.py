@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import ClassVar, Literal
 
-from ..domain.book import NEVER
 from ..domain.names import ReasonCode
 from ..domain.numbers import EIGHT_HOURS, divide_half_even, fraction
+from ..domain.quoted_legs import NEVER
 from ..domain.times import Duration, seconds
 from ..domain.verdict import Fact, Outcome, Verdict
 from .base import param

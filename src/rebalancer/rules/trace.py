@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..domain.book import Leg
 from ..domain.decision import Head
 from ..domain.numbers import fraction
 from ..domain.position import ENTRY_TOLERANCE, Position
+from ..domain.quoted_legs import Leg
 from ..domain.record import DecisionRecord, LegRecord
 from ..domain.snapshot import MarketSnapshot
 from ..domain.targets import TargetFilter

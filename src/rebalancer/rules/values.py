@@ -12,9 +12,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..domain.book import NEVER
 from ..domain.missing import OPEN_INTEREST, SCHEDULE, Missing
 from ..domain.names import Market, Pair
+from ..domain.quoted_legs import NEVER
 
 if TYPE_CHECKING:
     from types import CodeType

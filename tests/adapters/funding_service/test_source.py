@@ -41,8 +41,8 @@ from rebalancer.adapters.funding_service import (
     ServiceVenue,
     VenueRates,
 )
-from rebalancer.domain.book import NEVER
 from rebalancer.domain.names import Market
+from rebalancer.domain.quoted_legs import NEVER
 from rebalancer.domain.venues import VENUES, VenueFacts
 from rebalancer.monitor.fetch import Fetched, Fetcher, request_for
 from rebalancer.rules.base import Rule
