@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .domain.batch import LedgerEntry as LedgerEntry
     from .domain.batch import LedgerKind as LedgerKind
     from .domain.batch import StoredDecision as StoredDecision
+    from .domain.batch import StoredTick as StoredTick
     from .domain.batch import StoreMode as StoreMode
     from .domain.decision import RebalanceDecision as RebalanceDecision
     from .domain.funding import FundingRate as FundingRate
@@ -126,7 +127,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "adapters.executors.dry_run": ("DryRunExecutor",),
     "costs": ("Costs",),
-    "domain.batch": ("Batch", "Lease", "LedgerEntry", "LedgerKind", "StoreMode", "StoredDecision"),
+    "domain.batch": ("Batch", "Lease", "LedgerEntry", "LedgerKind", "StoreMode", "StoredDecision", "StoredTick"),
     "domain.decision": ("RebalanceDecision",),
     "domain.funding": ("FundingRate", "RateKind"),
     "domain.intents": ("Effect", "Intent", "IntentState", "OrderSide", "Side"),

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from uuid import UUID
 
-    from .domain.batch import Batch, Lease, LedgerEntry, StoredDecision, StoreMode
+    from .domain.batch import Batch, Lease, LedgerEntry, StoredDecision, StoredTick, StoreMode
     from .domain.intents import Intent
     from .domain.legs import LegState
     from .domain.lifecycle import Switch
@@ -238,6 +238,10 @@ class PositionStore(ABC):
     @abstractmethod
     async def smoothed(self) -> tuple[SmoothedRate, ...]:
         """The smoothed rates: of each market and signal the latest that was written."""
+
+    @abstractmethod
+    async def ticks(self, since: datetime) -> tuple[StoredTick, ...]:
+        """The ticks at `since` or later, in order of time."""
 
     @abstractmethod
     async def switch(self) -> Switch:

@@ -254,6 +254,23 @@ def test_the_beginning_of_two_ids_is_refused(desk: Desk) -> None:
     assert desk.said("close", twins[1][:36]).startswith("abcd0000 ETH")
 
 
+# ticks
+
+
+def test_the_last_ticks_are_listed_with_what_came_of_them(desk: Desk) -> None:
+    desk.imported()
+    assert desk.said("ticks") == "There were no ticks with open positions.\n"
+    for _ in range(3):
+        desk.said("monitor", "--once", *desk.at("15:00"))
+    rows = json.loads(desk.said("ticks", "--json"))
+    assert [(row["decided"], row["blind"], row["begun"], row["held_back"]) for row in rows] == [(2, 0, 0, 1)] * 3
+    assert json.loads(desk.said("ticks", "--json", "--last", "2")) == rows[1:]
+    heading, rule, *lines = desk.said("ticks", "--last", "1").strip().splitlines()
+    assert heading.split() == ["tick", "(UTC)", "decided", "blind", "begun", "held", "back"]
+    assert set(rule.strip()) == {"\u2500"}
+    assert [line.split()[2:] for line in lines] == [["2", "0", "0", "1"]]
+
+
 # explain
 
 

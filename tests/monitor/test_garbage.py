@@ -25,6 +25,13 @@ STRATEGIES = {
     "adaptive": presets.adaptive(),
 }
 NO_ANSWER = Fate(answer=Answer.TIMEOUT)
+
+
+def flip_and_lose(world: World) -> None:
+    world.flip()
+    world.lighter.plan("place", NO_ANSWER)
+
+
 HAPPENS: dict[str, Callable[[World], object]] = {
     "nothing": lambda world: None,
     "the source is down": lambda world: setattr(world.rates, "down", True),
@@ -32,7 +39,7 @@ HAPPENS: dict[str, Callable[[World], object]] = {
     "legs can not be read": lambda world: world.lighter.plan("read", NO_ANSWER),
     "a leg is gone": lambda world: world.lighter.close("BTC"),
     "the rates flip": lambda world: world.flip(),
-    "an order is lost": lambda world: (world.flip(), world.lighter.plan("place", NO_ANSWER)),
+    "an order is lost": flip_and_lose,
 }
 
 

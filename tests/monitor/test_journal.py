@@ -317,3 +317,42 @@ async def test_a_rule_that_fails_is_one_alarm_whosever_turn_it_is(a_world: Calla
     }
     assert reports[-1].alarms[0].level is AlarmLevel.CRITICAL
     assert "3 positions" in reports[-1].alarms[0].why
+
+
+async def test_each_tick_is_a_row_whether_a_decision_is_kept_or_not(world: World) -> None:
+    monitor = world.monitor()
+    await world.adopted(monitor)
+    began = world.clock.now()
+
+    await world.ticks(monitor, 3)
+    world.rates.down = True
+    await world.ticks(monitor, 1)
+    world.rates.down = False
+    world.flip()
+    await world.ticks(monitor, 1)
+
+    rows = await world.store.ticks(began)
+    assert [(one.decided, one.blind, one.begun, one.held_back) for one in rows] == [
+        (1, 0, 0, 0),
+        (1, 0, 0, 0),
+        (1, 0, 0, 0),
+        (1, 1, 0, 0),
+        (1, 0, 1, 0),
+    ]
+    assert [one.at - began for one in rows] == [number * timedelta(seconds=5) for number in range(5)]
+    kept = await world.store.decisions(began)
+    assert [one.record.action for one in kept] == [Action.HOLD, Action.HOLD, Action.CLOSE]
+
+
+async def test_the_row_of_a_tick_says_how_many_exits_were_held_back(a_world: Callable[..., World]) -> None:
+    world = a_world(symbols=("BTC", "ETH", "SOL"))
+    monitor = world.monitor()
+    for symbol in ("BTC", "ETH", "SOL"):
+        await world.adopted(monitor, symbol)
+    began = world.clock.now()
+    world.flip()
+
+    await world.ticks(monitor, 1)
+
+    (row,) = await world.store.ticks(began)
+    assert (row.decided, row.begun, row.held_back) == (3, 0, 3)

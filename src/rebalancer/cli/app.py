@@ -21,7 +21,7 @@ from ..errors import InputError
 from ..history.table import FundingHistory
 from ..replay import Trade
 from ..replay import replay as run_replay
-from . import control, evaluating, histories, live, market, plugins, positions, render, status, sweeping
+from . import control, evaluating, histories, live, market, plugins, positions, render, status, sweeping, ticks
 from .common import (
     PluginNames,
     PresetName,
@@ -165,6 +165,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     control.close,
     control.approve,
     control.explain,
+    ticks.ticks,
     control.kill,
     control.pause,
     control.resume,

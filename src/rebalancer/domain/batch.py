@@ -77,6 +77,20 @@ class StoredDecision(Value):
         return UUID(bytes=sha256(self.record_json.encode()).digest()[:16])
 
 
+class StoredTick(Value):
+    """What a tick decided, in numbers. There is one of each: a hold that was not written again is known to be one.
+
+    `decided` open positions; the divergence of `blind` of them was unknown. `begun` are exits that began, `held_back`
+    those that were wanted and did not.
+    """
+
+    at: Moment
+    decided: Annotated[int, Field(ge=0)]
+    blind: Annotated[int, Field(ge=0)] = 0
+    begun: Annotated[int, Field(ge=0)] = 0
+    held_back: Annotated[int, Field(ge=0)] = 0
+
+
 class Lease(Value):
     """The right to write, of one holder at a time. `epoch` is larger for each later holder; `until` only elects."""
 
@@ -93,9 +107,10 @@ class Batch(Value):
     """One step: what is written together.
 
     `positions` and `intents` are as they shall be, each once; a store refuses those that are no change of the state
-    tables, or not the next version of what it has. `decisions`, `ledger` and `observations` are added; what is there
-    already is not added twice, and of one observation (market, instant, rate) the first is kept. `smoothed` are as they
-    shall be too, one a market and signal: one that was settled before the one that is there is not written.
+    tables, or not the next version of what it has. `decisions`, `ledger`, `observations` and `ticks` are added; what is
+    there already is not added twice, and of one observation (market, instant, rate), as of one instant's ticks, the
+    first is kept. `smoothed` are as they shall be too, one a market and signal: one that was settled before the one
+    that is there is not written.
     """
 
     positions: tuple[Position, ...] = ()
@@ -104,3 +119,4 @@ class Batch(Value):
     ledger: tuple[LedgerEntry, ...] = ()
     observations: tuple[Quote, ...] = ()
     smoothed: tuple[SmoothedRate, ...] = ()
+    ticks: tuple[StoredTick, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cache
 
-from ..domain.batch import Batch
+from ..domain.batch import Batch, StoredTick
 from ..domain.decision import RebalanceDecision
 from ..domain.legs import LegReading
 from ..domain.lifecycle import Switch
@@ -97,7 +97,8 @@ class Decider:
         turns = self._journal.turns([position.id for position in held])
         if not held:
             return
-        await self._memory.recall(_markets(held), self._desk.now().wall)
+        now = self._desk.now().wall
+        await self._memory.recall(_markets(held), now)
         fetched = await self._fetcher.fetch(held, past=self._memory.past)
         if self._smoother is not None:
             await self._smoother.learn(fetched, _markets(held))
@@ -120,7 +121,14 @@ class Decider:
                 outcomes.skipped.append(Skipped(position_id=exit_.position.id, why=as_line(stopped)))
             except StoreError as error:
                 outcomes.failed(str(exit_.position.pair), error)
-        await self._records.write(looked, decisions, exits, turns, snapshot, reads, outcomes)
+        tick = StoredTick(
+            at=now,
+            decided=len(held),
+            blind=sum(snapshot.book[position.pair].divergence is None for position in held),
+            begun=len(outcomes.begun),
+            held_back=len(exits) - len(outcomes.begun),
+        )
+        await self._records.write(looked, decisions, exits, turns, snapshot, reads, outcomes, tick)
 
     async def _look(self, positions: Sequence[Position], reads: Reads, outcomes: Outcomes) -> list[Looked]:
         """The positions that are still open, as their legs show them. What is new of them is stored at once."""

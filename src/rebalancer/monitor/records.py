@@ -1,4 +1,4 @@
-"""What a tick learnt of the positions that stay, kept in one transaction: decisions, funding, looks, observations."""
+"""What a tick learnt of the positions that stay, kept in one transaction, and that it was: a row of the tick itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from uuid import UUID
 
-from ..domain.batch import Batch, LedgerEntry, StoredDecision
+from ..domain.batch import Batch, LedgerEntry, StoredDecision, StoredTick
 from ..domain.decision import RebalanceDecision
 from ..domain.intents import Side
 from ..domain.lifecycle import changed, recorded
@@ -53,10 +53,11 @@ class Records:
         snapshot: MarketSnapshot,
         reads: Reads,
         outcomes: Outcomes,
+        tick: StoredTick,
     ) -> None:
         """Keep what the tick learnt of the positions that do not leave now. Whatever goes wrong there is a failure."""
         try:
-            await self._keep(looked, decisions, exits, turns, snapshot, reads, outcomes)
+            await self._keep(looked, decisions, exits, turns, snapshot, reads, outcomes, tick)
         except StoreError as error:
             outcomes.failed("what the tick learnt", error)
         except Exception as error:
@@ -73,6 +74,7 @@ class Records:
         snapshot: MarketSnapshot,
         reads: Reads,
         outcomes: Outcomes,
+        tick: StoredTick,
     ) -> None:
         """Write it in one transaction. Raises StoreError."""
         looked_at: list[tuple[Looked, bool]] = []
@@ -108,10 +110,14 @@ class Records:
         booked, seen = tuple(chain.from_iterable(entries.values())), self._memory.new(snapshot)
         means = () if self._smoother is None else self._smoother.unwritten()
         batch = Batch(
-            positions=tuple(positions), decisions=tuple(kept), ledger=booked, observations=seen, smoothed=means
+            positions=tuple(positions),
+            decisions=tuple(kept),
+            ledger=booked,
+            observations=seen,
+            smoothed=means,
+            ticks=(tick,),
         )
-        if batch != Batch():
-            await self._keeper.commit(batch)
+        await self._keeper.commit(batch)
         self._journal.kept(kept)
         self._books.book(booked)
         self._memory.keep(seen)

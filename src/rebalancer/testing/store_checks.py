@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from ..domain.batch import Batch, LedgerEntry, LedgerKind, StoredDecision
+from ..domain.batch import Batch, LedgerEntry, LedgerKind, StoredDecision, StoredTick
 from ..domain.intents import Effect, Intent, IntentState, Side
 from ..domain.lifecycle import Switch, changed
 from ..domain.position import Position, PositionStatus
@@ -39,6 +39,7 @@ async def a_new_store_is_empty_and_runs(desk: Desk) -> None:
     store = desk.store
     require(await store.live() == () and await store.intents() == (), "a new store has something")
     require(await store.smoothed() == (), "a new store has smoothed rates")
+    require(await store.ticks(AS_OF - 9_999 * HOUR) == (), "a new store has ticks")
     require(await store.switch() is Switch.RUN, "a new store does not run")
     require(await store.position(a_position().id) is None, "a position that is not there is None")
     require(await store.decision(a_position().id) is None, "a decision that is not there is None")
@@ -193,10 +194,25 @@ async def of_a_smoothed_rate_the_one_that_was_settled_last_is_kept(desk: Desk) -
     require(set(found) == {better, other}, "what is learnt of the same settlement is not written")
 
 
+async def ticks_come_back_in_order_of_time_one_of_an_instant(desk: Desk) -> None:
+    microsecond = timedelta(microseconds=1)
+    first, second, third = (StoredTick(at=AS_OF + n * microsecond, decided=10 + n, blind=n) for n in range(3))
+    await desk.write(ticks=(third, first))
+    await desk.write(ticks=(second, first.model_copy(update={"begun": 1}), third))
+    require(await desk.store.ticks(AS_OF) == (first, second, third), "ticks are not those that were written, in order")
+    require(await desk.store.ticks(second.at) == (second, third), "the ticks since an instant are others than those")
+    require(await desk.store.ticks(third.at + microsecond) == (), "a tick is there that was never")
+
+
 async def a_batch_with_one_bad_part_writes_nothing(desk: Desk) -> None:
     position = await desk.open()
     good = [changed(position, last_check=AS_OF), an_open_position(symbol="ETH")]
-    more = {"decisions": (a_decision(position),), "observations": (a_quote(),), "smoothed": (a_smoothed(),)}
+    more = {
+        "decisions": (a_decision(position),),
+        "observations": (a_quote(),),
+        "smoothed": (a_smoothed(),),
+        "ticks": (StoredTick(at=AS_OF, decided=1),),
+    }
     await desk.refuses(Conflict, *good, an_open_position(symbol="BTC", age=HOUR), **more)
     await desk.refuses(Conflict, *good, an_intent(position), **more)
     await desk.refuses(Conflict, *good, ledger=(an_entry(an_open_position(symbol="SOL")),), **more)
@@ -512,6 +528,7 @@ CHECKS = (
     of_one_observation_the_first_is_kept,
     a_smoothed_rate_comes_back_equal_one_for_each_market_and_signal,
     of_a_smoothed_rate_the_one_that_was_settled_last_is_kept,
+    ticks_come_back_in_order_of_time_one_of_an_instant,
     a_batch_with_one_bad_part_writes_nothing,
     a_change_of_a_version_that_is_not_the_last_is_refused,
     what_does_not_change_a_position_s_terms_keeps_its_version,

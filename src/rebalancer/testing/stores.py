@@ -86,7 +86,8 @@ class Desk:
         for entry in batch.ledger:
             found.append(await store.ledger(entry.position_id))
         markets = [quote.market for quote in batch.observations]
-        return [*found, await store.observations(markets, AS_OF - 9_999 * HOUR), await store.smoothed()]
+        start = AS_OF - 9_999 * HOUR
+        return [*found, await store.observations(markets, start), await store.smoothed(), await store.ticks(start)]
 
     async def open(self, **fields: Any) -> Position:
         """Take over a position whose legs were read."""

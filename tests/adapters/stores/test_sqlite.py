@@ -25,7 +25,7 @@ from rebalancer import InputError, Position
 from rebalancer.adapters.stores import SqliteStore
 from rebalancer.adapters.stores.file import StoreFile
 from rebalancer.adapters.stores.schema import MIGRATIONS, Migration
-from rebalancer.domain.batch import Batch, Lease, StoreMode
+from rebalancer.domain.batch import Batch, Lease, StoredTick, StoreMode
 from rebalancer.domain.intents import Side
 from rebalancer.domain.lifecycle import Switch, changed
 from rebalancer.errors import Conflict, StoreError
@@ -195,6 +195,19 @@ async def test_a_store_of_the_first_layout_keeps_what_it_has_and_can_keep_smooth
         assert await store.smoothed() == (rate,)
 
 
+async def test_a_store_of_the_second_layout_keeps_what_it_has_and_can_keep_ticks(path: Path) -> None:
+    second = opened(path, MIGRATIONS[:2])
+    second.use(lambda one: None)
+    second.close()
+    rate, tick = a_smoothed(), StoredTick(at=AS_OF, decided=3)
+    sql(path, f"INSERT INTO smoothed VALUES ('lighter', 'BTC', 'a signal', 0, '{rate.model_dump_json()}')")
+    async with a_store(path) as store:
+        assert await store.smoothed() == (rate,)
+        assert await store.ticks(AS_OF) == ()
+        await store.commit(await leased(store), Batch(ticks=(tick,)))
+        assert await store.ticks(AS_OF) == (tick,)
+
+
 async def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
     await filled(path)
     broken = (*LONGER, ("CREATE TABLE more (id)", "INSERT INTO nowhere VALUES (1)"))
@@ -211,7 +224,7 @@ async def test_a_store_of_a_newer_layout_is_refused_and_left_untouched(path: Pat
     later.use(lambda one: None)
     later.close()
     before = path.read_bytes()
-    with pytest.raises(StoreError, match="has layout 3, and this version of rebalancer knows up to 2"):
+    with pytest.raises(StoreError, match="has layout 4, and this version of rebalancer knows up to 3"):
         await a_store(path).__aenter__()
     assert path.read_bytes() == before
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 from uuid import UUID
 
-from ...domain.batch import Batch, Lease, LedgerEntry, StoredDecision
+from ...domain.batch import Batch, Lease, LedgerEntry, StoredDecision, StoredTick
 from ...domain.intents import Intent
 from ...domain.lifecycle import Step, Switch, claims, refused_intent, refused_position, stopped
 from ...domain.market import Quote
@@ -67,6 +67,7 @@ class Changes:
     ledger: list[LedgerEntry] = field(default_factory=list)
     observations: list[Quote] = field(default_factory=list)
     smoothed: list[SmoothedRate] = field(default_factory=list)
+    ticks: list[StoredTick] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,7 @@ def check(batch: Batch, stored: Stored) -> Changes:
         ledger=_new_entries(batch.ledger, stored, steps),
         observations=list(batch.observations),
         smoothed=list(batch.smoothed),
+        ticks=list(batch.ticks),
     )
     _settle_claims(changes, steps.values(), stored)
     return changes
@@ -255,3 +257,8 @@ def by_time(decision: StoredDecision) -> tuple[datetime, UUID]:
 def by_instant(entry: LedgerEntry) -> tuple[datetime, str, str]:
     """The order of a position's ledger."""
     return entry.at, entry.venue, entry.kind
+
+
+def tick_key(tick: StoredTick) -> datetime:
+    """What there is one tick of, and the order of ticks."""
+    return tick.at

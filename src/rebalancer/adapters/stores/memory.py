@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from ...domain.batch import Batch, Lease, LedgerEntry, StoredDecision, StoreMode
+from ...domain.batch import Batch, Lease, LedgerEntry, StoredDecision, StoredTick, StoreMode
 from ...domain.intents import Intent
 from ...domain.lifecycle import Switch
 from ...domain.market import Quote
@@ -33,6 +33,7 @@ from .check import (
     ledger_key,
     observation_key,
     smoothed_key,
+    tick_key,
 )
 
 
@@ -112,6 +113,12 @@ class MemoryStore(PositionStore):
         """The smoothed rates: of each market and signal the latest that was written."""
         return tuple(sorted(self._there().means.values(), key=by_signal))
 
+    async def ticks(self, since: datetime) -> tuple[StoredTick, ...]:
+        """The ticks at `since` or later, in order of time."""
+        start = read_moment(since)
+        found = (one for one in self._there().ticks.values() if one.at >= start)
+        return tuple(sorted(found, key=tick_key))
+
     async def switch(self) -> Switch:
         """What a monitor may do."""
         return self._there().switch()
@@ -143,6 +150,7 @@ class _Tables:
         self.ledger: dict[LedgerKey, LedgerEntry] = {}
         self.seen: dict[tuple[datetime, Market, int], Quote] = {}
         self.means: dict[tuple[Market, Smoothed], SmoothedRate] = {}
+        self.ticks: dict[datetime, StoredTick] = {}
 
     def switch(self) -> Switch:
         return self.at
@@ -174,6 +182,8 @@ class _Tables:
         self.ledger |= {ledger_key(entry): entry for entry in changes.ledger}
         for quote in changes.observations:
             self.seen.setdefault(observation_key(quote), quote)
+        for tick in changes.ticks:
+            self.ticks.setdefault(tick_key(tick), tick)
         for rate in changes.smoothed:
             there = self.means.setdefault(smoothed_key(rate), rate)
             if rate.settled_at >= there.settled_at:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
-from ...domain.batch import Lease, LedgerEntry, StoredDecision
+from ...domain.batch import Lease, LedgerEntry, StoredDecision, StoredTick
 from ...domain.intents import Intent
 from ...domain.lifecycle import Switch
 from ...domain.market import Quote
@@ -16,7 +16,7 @@ from ...domain.model import Value
 from ...domain.names import Market
 from ...domain.position import Position, PositionStatus
 from ...domain.smoothed import SmoothedRate
-from ...domain.times import epoch_seconds, read_moment, write_instant
+from ...domain.times import EPOCH, epoch_seconds, read_moment, write_instant
 from ...errors import InputError, StoreError
 from .check import Changes, LeaseRow
 
@@ -152,6 +152,10 @@ class Rows:
         """The smoothed rates."""
         return self._all(SmoothedRate, "smoothed")
 
+    def ticks(self, since: datetime) -> Iterator[StoredTick]:
+        """The ticks at `since` or later, in order of time."""
+        return self._all(StoredTick, "ticks WHERE at >= ? ORDER BY at", _microseconds(since))
+
     def write(self, changes: Changes) -> None:
         """Write it all."""
         many = self._connection.executemany
@@ -163,6 +167,7 @@ class Rows:
         many("INSERT INTO ledger VALUES (?, ?, ?, ?, ?)", ((*_of_entry(one), _text(one)) for one in changes.ledger))
         many("INSERT OR IGNORE INTO observations VALUES (?, ?, ?, ?, ?)", map(_of_quote, changes.observations))
         many(_SMOOTHED, map(_of_smoothed, changes.smoothed))
+        many("INSERT OR IGNORE INTO ticks VALUES (?, ?)", map(_of_tick, changes.ticks))
 
     def _of_position(self, position: Position) -> _Row:
         text = _text(position)
@@ -216,6 +221,14 @@ def _decision(name: str, held: str | None, approved_at: str | None, text: str) -
 
 def _of_entry(entry: LedgerEntry) -> tuple[str, str, str, str]:
     return str(entry.position_id), entry.venue, entry.kind, write_instant(entry.at)
+
+
+def _microseconds(at: datetime) -> int:
+    return (at - EPOCH) // timedelta(microseconds=1)
+
+
+def _of_tick(tick: StoredTick) -> _Row:
+    return _microseconds(tick.at), _text(tick)
 
 
 def _of_quote(quote: Quote) -> _Row:

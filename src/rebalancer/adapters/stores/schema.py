@@ -41,6 +41,7 @@ MIGRATIONS: tuple[Migration, ...] = (
         "CREATE TABLE smoothed (venue TEXT NOT NULL, symbol TEXT NOT NULL, signal TEXT NOT NULL, "
         "settled_at INTEGER NOT NULL, value TEXT NOT NULL, PRIMARY KEY (venue, symbol, signal)) WITHOUT ROWID",
     ),
+    ("CREATE TABLE ticks (at INTEGER PRIMARY KEY, value TEXT NOT NULL)",),  # in microseconds
 )
 """Layout 1 from an empty file, then each from the one before. What was released is never edited: add another."""
 

@@ -11,7 +11,7 @@ from sqlite3 import Connection
 from typing import Self, TypeVar
 from uuid import UUID
 
-from ...domain.batch import Batch, Lease, LedgerEntry, StoredDecision, StoreMode
+from ...domain.batch import Batch, Lease, LedgerEntry, StoredDecision, StoredTick, StoreMode
 from ...domain.intents import Intent
 from ...domain.lifecycle import Switch
 from ...domain.market import Quote
@@ -152,6 +152,11 @@ class SqliteStore(PositionStore):
     async def smoothed(self) -> tuple[SmoothedRate, ...]:
         """The smoothed rates: of each market and signal the latest that was written."""
         return await self._read(lambda rows: tuple(sorted(rows.smoothed(), key=by_signal)))
+
+    async def ticks(self, since: datetime) -> tuple[StoredTick, ...]:
+        """The ticks at `since` or later, in order of time."""
+        start = read_moment(since)
+        return await self._read(lambda rows: tuple(rows.ticks(start)))
 
     async def switch(self) -> Switch:
         """What a monitor may do."""
