@@ -122,7 +122,7 @@ async def dumped(world: World) -> list[str]:
         return []
     tables = store._tables
     rows = [*tables.positions.values(), *tables.decisions.values(), *tables.ledger.values()]
-    rows += [*tables.seen.values(), *tables.means.values()]
+    rows += [*tables.seen.values(), *tables.means.values(), *tables.ticks.values()]
     rows += [intent for own in tables.orders.values() for intent in own.values()]
     return [row.model_dump_json() for row in rows]
 
@@ -293,4 +293,15 @@ async def test_nothing_of_it_is_in_the_file_of_a_store(world: World, logs: Every
 def test_the_store_of_these_tests_is_dumped_whole() -> None:
     """What `dumped` reads is all that a MemoryStore has."""
     tables: Any = MemoryStore()._tables
-    assert set(vars(tables)) == {"lease", "at", "positions", "orders", "owners", "decisions", "ledger", "seen", "means"}
+    assert set(vars(tables)) == {
+        "lease",
+        "at",
+        "positions",
+        "orders",
+        "owners",
+        "decisions",
+        "ledger",
+        "seen",
+        "means",
+        "ticks",
+    }
