@@ -62,6 +62,11 @@ class Quote(Value):
         """When it was seen, in whole seconds since 1970-01-01 UTC."""
         return epoch_seconds(self.observed_at)
 
+    @property
+    def steps(self) -> int:
+        """Its rate per 8 h in grid steps."""
+        return self.rate.steps
+
 
 class Freshness(Value):
     """How old, how early and how far apart quotes may be before they count as unknown.

@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from decimal import Decimal
 from functools import cached_property
 from itertools import chain, pairwise
+from typing import NamedTuple, Protocol
 
 from pydantic import Field
 
-from .market import Quote
+from .funding import RateKind
 from .model import Value
 from .names import Market
 from .numbers import FRACTION_PLACES, RATIO_ONE, RATIO_PLACES, Fraction, Ratio, to_grid
@@ -72,10 +73,43 @@ class Plausibility(Value):
         return max(self.jump_above_steps * RATIO_ONE, self._jump * abs(earlier))
 
 
+class Observed(Protocol):
+    """What must be known of an earlier observation: a quote has it, and so has what is left of one."""
+
+    @property
+    def market(self) -> Market:
+        """The market that was observed."""
+        ...
+
+    @property
+    def kind(self) -> RateKind:
+        """The kind of its rate."""
+        ...
+
+    @property
+    def observed_epoch(self) -> int:
+        """When it was, in whole seconds since 1970-01-01 UTC."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """Its rate per 8 h in grid steps."""
+        ...
+
+
+class Observation(NamedTuple):
+    """What is left of a quote to know jumps by, where thousands are remembered."""
+
+    market: Market
+    kind: RateKind
+    observed_epoch: int
+    steps: int
+
+
 class Rates:
     """The rates of a snapshot, and what is believed of them, given what was seen in the `past`."""
 
-    def __init__(self, snapshot: MarketSnapshot, past: Iterable[Quote], limits: Plausibility) -> None:
+    def __init__(self, snapshot: MarketSnapshot, past: Iterable[Observed], limits: Plausibility) -> None:
         self._snapshot = snapshot
         self._limits = limits
         self._past = past
@@ -138,12 +172,12 @@ class Rates:
         return largest
 
 
-def _earlier(snapshot: MarketSnapshot, past: Iterable[Quote]) -> dict[Market, int]:
+def _earlier(snapshot: MarketSnapshot, past: Iterable[Observed]) -> dict[Market, int]:
     """Each quoted market's rate at the latest instant before the present one, of its kind; of several the smallest."""
     latest: dict[Market, tuple[int, int, int]] = {}
-    for quote in chain(past, snapshot.observations):
-        present = snapshot.by_market.get(quote.market)
-        if present and quote.kind is present.kind and quote.observed_epoch < present.observed_epoch:
-            seen = quote.observed_epoch, -abs(quote.rate.steps), quote.rate.steps
-            latest[quote.market] = max(seen, latest.get(quote.market, seen))
+    for one in chain(past, snapshot.observations):
+        present = snapshot.by_market.get(one.market)
+        if present and one.kind is present.kind and one.observed_epoch < present.observed_epoch:
+            seen = one.observed_epoch, -abs(one.steps), one.steps
+            latest[one.market] = max(seen, latest.get(one.market, seen))
     return {market: rate for market, (_, _, rate) in latest.items()}

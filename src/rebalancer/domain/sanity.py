@@ -18,7 +18,7 @@ from .model import Value
 from .names import Line, Market, Pair, Symbol, Venue
 from .numbers import FRACTION_PLACES, RATIO_PLACES, fraction, from_grid, to_grid
 from .opportunity import Opportunity
-from .plausible import Plausibility, Rates
+from .plausible import Observed, Plausibility, Rates
 from .snapshot import MarketSnapshot
 from .times import seconds
 from .verdict import Fact
@@ -64,7 +64,7 @@ class Suspicion(Value):
 
 
 def suspicions(
-    snapshot: MarketSnapshot, past: Iterable[Quote] = (), *, pairs: Iterable[Pair] = (), limits: Plausibility = USUAL
+    snapshot: MarketSnapshot, past: Iterable[Observed] = (), *, pairs: Iterable[Pair] = (), limits: Plausibility = USUAL
 ) -> tuple[Suspicion, ...]:
     """What can not be believed of a snapshot, in the order of its quotes, its opportunities, then `pairs` (for skew).
 

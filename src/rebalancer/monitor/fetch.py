@@ -15,7 +15,7 @@ from ..domain.market import Freshness, Quote
 from ..domain.missing import OPPORTUNITIES, RATE, Missing
 from ..domain.names import Market, Pair, as_line
 from ..domain.needs import Needs
-from ..domain.plausible import Plausibility
+from ..domain.plausible import Observation, Plausibility
 from ..domain.position import Position
 from ..domain.request import MarketRequest
 from ..domain.sanity import USUAL, Suspicion, screened, suspicions
@@ -136,7 +136,8 @@ class Fetcher:
         self._deadline = deadline
         self._freshness = freshness
         self._plausibility = plausibility
-        self._seen: dict[Market, tuple[Quote, ...]] = {}
+        self._seen: dict[Market, tuple[Observation, ...]] = {}
+        self._asked: tuple[tuple[Pair, ...], MarketRequest] | None = None
 
     async def fetch(self, positions: Collection[Position], *, past: Sequence[Quote] = ()) -> Fetched:
         """The data of this tick. Whatever the source does, there is an answer; what it did not give is unknown.
@@ -144,10 +145,13 @@ class Fetcher:
         `past` are earlier observations, by which jumps are known, beside those that it remembers itself of the ticks
         before. Rates that are not believed are taken out of the snapshot and are missing there, with the reason.
         """
-        request = request_for(positions, self._needs, venues=self._venues)
+        pairs = tuple(dict.fromkeys(position.pair for position in positions))
+        if self._asked is None or self._asked[0] != pairs:  # in most ticks they are those of the one before
+            self._asked = pairs, request_for(positions, self._needs, venues=self._venues)
+        request = self._asked[1]
         try:
             answer = await ask(self._source, request, deadline=self._deadline)
-            return self._looked_at(answer, request, tuple(dict.fromkeys(position.pair for position in positions)), past)
+            return self._looked_at(answer, request, pairs, past)
         except SourceError as error:
             return Fetched(self._nothing(error), error=error)
 
@@ -197,13 +201,13 @@ class Fetcher:
 
     def _remember(self, snapshot: MarketSnapshot, request: MarketRequest) -> None:
         """Keep the last two observations of each market that is held or quoted, those that are refused too."""
-        new: dict[Market, tuple[Quote, ...]] = {}
+        new: dict[Market, tuple[Observation, ...]] = {}
         for market, quote in snapshot.by_market.items():
-            seen = self._seen.get(market)
+            seen, at = self._seen.get(market), quote.observed_epoch
             if seen is None:
-                new[market] = (quote,)
-            elif seen[-1].observed_epoch < quote.observed_epoch:
-                new[market] = (seen[-1], quote)
+                new[market] = (Observation(market, quote.kind, at, quote.steps),)
+            elif seen[-1].observed_epoch < at:
+                new[market] = (seen[-1], Observation(market, quote.kind, at, quote.steps))
         self._seen |= new  # all of an answer or, where a quote of it is none, nothing
         for market in [one for one in self._seen if one not in snapshot.by_market and one not in request.held]:
             del self._seen[market]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -43,22 +43,27 @@ class Journal:
         self._limits = limits
         self._last: dict[UUID, _Last] = {}
         self._turns: OrderedDict[UUID, None] = OrderedDict()
+        self._there: Sequence[UUID] = ()
         self._approved: dict[UUID, StoredDecision] = {}
 
-    def turns(self, positions: Collection[UUID]) -> frozenset[UUID]:
+    def turns(self, positions: Sequence[UUID]) -> frozenset[UUID]:
         """The positions whose holds are looked at in this tick: new ones first, then who waited longest."""
-        for new in positions:
-            if new not in self._turns:
-                self._turns[new] = None
-                self._turns.move_to_end(new, last=False)
-        if len(self._turns) > len(positions):
-            for gone in self._turns.keys() - frozenset(positions):
-                del self._turns[gone]
-                self._last.pop(gone, None)
+        if positions != self._there:  # in most ticks they are those of the one before
+            self._come_and_go(positions)
+            self._there = positions
         chosen = [key for key, _ in zip(self._turns, range(self._limits.records_per_tick), strict=False)]
         for key in chosen:
             self._turns.move_to_end(key)
         return frozenset(chosen)
+
+    def _come_and_go(self, positions: Sequence[UUID]) -> None:
+        for new in positions:
+            if new not in self._turns:
+                self._turns[new] = None
+                self._turns.move_to_end(new, last=False)
+        for gone in self._turns.keys() - frozenset(positions):
+            del self._turns[gone]
+            self._last.pop(gone, None)
 
     def due(self, position_id: UUID, decision: RebalanceDecision, held: str | None) -> StoredDecision | None:
         """The decision as it is to be kept; None if the last one that was kept says the same, not long ago."""

@@ -58,9 +58,10 @@ class Looked(NamedTuple):
 def look(position: Position, reads: Reads, evidence: Evidence, capabilities: Callable[[str], Capabilities]) -> Looked:
     """What the reads show of an open position."""
     of_long, of_short = position.markets
-    long = evidence.seen(reads[of_long], of_long, _LONG, (), capabilities(of_long.venue))
-    short = evidence.seen(reads[of_short], of_short, _SHORT, (), capabilities(of_short.venue))
-    legs = {_LONG: Leg(reads[of_long], long), _SHORT: Leg(reads[of_short], short)}
+    read_long, read_short = reads[of_long], reads[of_short]
+    long = evidence.seen(read_long, of_long, _LONG, (), capabilities(of_long.venue))
+    short = evidence.seen(read_short, of_short, _SHORT, (), capabilities(of_short.venue))
+    legs = {_LONG: Leg(read_long, long), _SHORT: Leg(read_short, short)}
     known = position.long_quantity is not None and position.short_quantity is not None
     if long is short is _HELD:
         if not known:
