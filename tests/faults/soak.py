@@ -74,8 +74,10 @@ FAILS = 0.2
 """The share of calls that fail."""
 PANIC_EVERY, PANIC_LASTS = 180, 1
 """For one tick, every so many, more than half of the positions seem to want out, which is wrong data."""
-WARM = 200
-"""Ticks after which nothing may grow any more."""
+WARM = 3 * PANIC_EVERY
+"""Ticks after which nothing may grow any more: by then the ticks that take the most memory, in which every rate is new
+and every second position wants out, have been there, and not all of them while the source was down.
+"""
 NOISE = 4_096
 
 
@@ -537,7 +539,7 @@ def main() -> None:
     words.add_argument("--records", type=int, default=MonitorLimits().records_per_tick, help="records_per_tick")
     words.add_argument("--folder", type=Path, help="where the store's file is made (a new folder for temporary files)")
     given = words.parse_args()
-    gc.set_threshold(50_000, 20, 100)  # as the docs advise a process with thousands of positions
+    gc.set_threshold(500_000)  # as the docs advise a process with thousands of positions
     logging.getLogger("rebalancer").setLevel(logging.CRITICAL + 1)  # alarms without end are what it is about
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         found = asyncio.run(run(Path(folder) / "positions.db", given))
