@@ -232,8 +232,10 @@ class PositionStore(ABC):
         """A position's fees and funding, in order of time."""
 
     @abstractmethod
-    async def observations(self, markets: Collection[Market], since: datetime) -> tuple[Quote, ...]:
-        """The observations of `markets` seen at `since` or later, in order of time."""
+    async def observations(
+        self, markets: Collection[Market], since: datetime, *, most: int | None = None
+    ) -> tuple[Quote, ...]:
+        """The observations of `markets` seen at `since` or later (of each at `most` the latest), in order of time."""
 
     @abstractmethod
     async def smoothed(self) -> tuple[SmoothedRate, ...]:

@@ -101,7 +101,7 @@ class Trace:
 def a_deferred(head: Head, record: DecisionRecord) -> tuple[RebalanceDecision, Trace]:
     """A decision whose record was not read yet, and what will make it."""
     trace = Trace(record)
-    return deferred(head, (trace, "some", "context")), trace
+    return deferred(head, (a_position(), a_snapshot(), trace, "some", "context")), trace
 
 
 def test_a_decision_is_traced_once_its_record_was_read() -> None:
@@ -154,6 +154,7 @@ def test_the_head_of_a_hold_has_no_reason() -> None:
 def test_the_head_is_read_without_computing_the_record() -> None:
     decision, trace = a_deferred(Head(Action.CLOSE, "EDGE", Urgency.HIGH), a_record())
     assert (decision.action, decision.reason, decision.urgency) == (Action.CLOSE, "EDGE", Urgency.HIGH)
+    assert (decision.position_id, decision.as_of) == (a_position().id, AS_OF)
     assert decision.target is None
     assert repr(decision) == "<RebalanceDecision CLOSE EDGE>"
     assert trace.calls == []
@@ -163,8 +164,6 @@ def test_the_head_is_read_without_computing_the_record() -> None:
     "read",
     [
         lambda decision: decision.record,
-        lambda decision: decision.as_of,
-        lambda decision: decision.position_id,
         lambda decision: decision.complete,
         lambda decision: decision.verdicts,
         lambda decision: decision.held_back,
@@ -187,7 +186,7 @@ def test_the_record_is_computed_once_and_only_when_it_is_first_read(
     assert trace.calls == []
     read(decision)
     read(decision)
-    assert trace.calls == [("some", "context")]
+    assert trace.calls == [(a_position(), a_snapshot(), "some", "context")]
     assert decision == RebalanceDecision(a_record())
 
 

@@ -430,7 +430,7 @@ def _sent_then_stored(_: Old) -> Any:
 def _switch_of_the_tick(old: Old) -> Any:
     """The switch is looked at where a tick begins, and not again before an order."""
 
-    async def send(self: Any, case: Any, step: Any) -> Any:
+    async def take(self: Any, *given: Any) -> Any:
         class Deaf:
             async def switch(self) -> Switch:
                 return Switch.RUN
@@ -440,11 +440,11 @@ def _switch_of_the_tick(old: Old) -> Any:
 
         brake, self._brake = self._brake, Deaf()
         try:
-            return await old(self, case, step)
+            return await old(self, *given)
         finally:
             self._brake = brake
 
-    return send
+    return take
 
 
 def _any_end_is_proof(_: Old) -> Any:
@@ -587,7 +587,7 @@ WEAKNESSES: Mapping[str, Weakness] = {
     "one lease": Weakness((*_ELECTION, *_FENCE)),
     "a lease that passed on writes nothing": Weakness(_FENCE),
     "the lease is looked at after the commit": Weakness(((keeper.Keeper, "check_for", _always(None)),)),
-    "the switch is looked at before each send": Weakness(((closer.Closer, "_send", _switch_of_the_tick),)),
+    "the switch is looked at before each send": Weakness(((closer.Closer, "_take", _switch_of_the_tick),)),
     "the kill file is looked at after the commit": Weakness(((brake.Brake, "check", _always(None)),)),
     "the switch is part of the commit": Weakness(((store_rules, "stopped", _always(None)),)),
     "pause begins nothing": Weakness(
@@ -597,7 +597,7 @@ WEAKNESSES: Mapping[str, Weakness] = {
         )
     ),
     "a mass exit waits": Weakness(((exits.Exits, "_mass", _always(value=False)),)),
-    "a position rests after an action": Weakness(((exits.Exits, "_rested", _always(value=True)),)),
+    "a position rests after an action": Weakness(((exits.Exits, "rested", _always(value=True)),)),
     "so many closes a minute": Weakness(((exits.Exits, "_free", _always(10**6)),)),
     "an approval of an exit lapses": Weakness(((journal.Journal, "approved", _approved_for_ever),)),
     "a weak venue is supervised": Weakness(((Capabilities, "may_close", _property(value=True)),)),

@@ -422,3 +422,33 @@ def near_liquidation(world: World) -> object:
             }
 
     return Near(*world.venues.values())
+
+
+@pytest.mark.parametrize("hindrance", ["a leg is not read", "it rests after an action"])
+async def test_exits_that_can_not_begin_do_not_keep_back_those_that_can(
+    a_world: Callable[..., World], hindrance: str
+) -> None:
+    symbols = tuple(f"S{number:02}" for number in range(24))
+    world = a_world(symbols=symbols)
+    monitor = world.monitor(limits=MonitorLimits(records_per_tick=2, closes_per_minute=2, action_spacing=WINDOW))
+    rest = {"last_action_at": world.clock.now() + MINUTE} if hindrance == "it rests after an action" else {}
+    ids = sorted(a_position(symbol=symbol).id.int for symbol in symbols)
+    first = {symbol for symbol in symbols if a_position(symbol=symbol).id.int in ids[:2]}
+    positions = [await world.adopted(monitor, symbol, **(rest if symbol in first else {})) for symbol in symbols]
+    await world.ticks(monitor, 1, every=70)
+    wanting = sorted(positions, key=lambda one: one.id.int)[:6]
+    world.flip(*(one.symbol for one in wanting))
+    unread = {one.symbol for one in wanting}
+    read = world.executor.read_legs
+
+    async def read_legs(markets: Any) -> Any:
+        return {market: state for market, state in (await read(markets)).items() if market.symbol not in unread}
+
+    world.executor.read_legs = read_legs
+    await world.ticks(monitor, 4, every=70)  # all of them are held back, and so have a record
+    unread.intersection_update(() if rest else first)
+
+    reports = await world.ticks(monitor, 2, every=70)
+
+    assert [len(report.begun) for report in reports] == [2, 2]
+    assert {one.symbol for one in wanting if await world.status(one) is PositionStatus.OPEN} == first

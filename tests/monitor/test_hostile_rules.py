@@ -8,22 +8,25 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
 from rebalancer import (
     Action,
     AlarmKind,
+    DivergenceFlip,
     InputError,
     MonitorLimits,
     Needs,
+    Observer,
     Outcome,
     Position,
     PositionStatus,
     Report,
     Rule,
     RuleContext,
+    TickReport,
     UnsuppliedNeedError,
     Urgency,
     Verdict,
@@ -582,3 +585,36 @@ def test_positions_are_frozen_for_rules() -> None:
     position: Position = a_position()
     with pytest.raises(Exception, match="frozen"):
         position.size_usd = 0
+
+
+async def test_an_observer_who_reads_a_record_asks_no_rule_from_elsewhere(a_world: Callable[..., World]) -> None:
+    """Where nobody watches how long it takes: it would stop the event loop."""
+    asked_in: set[threading.Thread] = set()
+
+    @rule
+    def elsewhere(ctx: RuleContext) -> Verdict:
+        asked_in.add(threading.current_thread())
+        return Verdict.quiet("all is well")
+
+    class Curious(Observer):
+        outcomes: ClassVar[set[Outcome]] = set()
+
+        async def observe(self, report: TickReport) -> None:
+            for decision in report.decisions:
+                if not decision.traced:
+                    self.outcomes.update(one.outcome for one in decision.verdicts if one.rule == "elsewhere")
+
+    symbols = tuple(f"S{number}" for number in range(5))
+    world = a_world(symbols=symbols)
+    limits = MonitorLimits(records_per_tick=1, closes_per_minute=1)
+    monitor = world.monitor(strategy=DivergenceFlip() | elsewhere, limits=limits, observers=[Curious()])
+    for symbol in symbols:
+        await world.adopted(monitor, symbol)
+    world.flip()
+
+    await world.ticks(monitor, 2)
+    await monitor.aclose()
+
+    assert Curious.outcomes == {Outcome.NOT_EVALUATED}
+    assert asked_in
+    assert threading.main_thread() not in asked_in

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 
@@ -13,16 +14,20 @@ from rebalancer import (
     AlarmKind,
     AlarmLevel,
     BaseRule,
+    MarketRequest,
+    MarketSnapshot,
     MonitorLimits,
     Needs,
     Position,
     RebalanceDecision,
+    RuleContext,
     StoredDecision,
     Verdict,
     presets,
+    rule,
 )
 from rebalancer.domain.explain import explain
-from rebalancer.monitor.exits import MASS_EXIT
+from rebalancer.monitor.exits import MASS_EXIT, RATE
 from rebalancer.monitor.journal import Journal
 from rebalancer.monitor.leaving import LATER
 from rebalancer.testing import AS_OF, a_position, a_quote, a_snapshot
@@ -257,21 +262,27 @@ async def test_of_many_that_want_out_at_once_so_many_are_kept_in_a_tick(a_world:
 
 
 async def test_an_exit_that_was_not_looked_at_waits_for_a_later_tick(a_world: Callable[..., World]) -> None:
-    """Those in front of it rest, so that it could go, and nobody knows yet what all the rules say."""
+    """It rested yet when the records were made, so that nobody knows what all the rules say, and does not any more."""
     symbols = sorted((f"S{number}" for number in range(9)), key=lambda symbol: a_position(symbol=symbol).id.int)
     world = a_world(symbols=tuple(symbols))
-    monitor = world.monitor(limits=MonitorLimits(records_per_tick=1, closes_per_minute=1))
-    now = world.clock.now()
-    for symbol in symbols[:2]:
-        await world.adopted(monitor, symbol, last_action_at=now)
+
+    @rule
+    def slow(ctx: RuleContext) -> Verdict:
+        world.clock.advance(timedelta(seconds=1))
+        return Verdict.quiet("all is well")
+
+    limits = MonitorLimits(records_per_tick=1, closes_per_minute=2)
+    monitor = world.monitor(strategy=presets.conservative() | slow, limits=limits)
+    just_now = world.clock.now() - limits.action_spacing + timedelta(seconds=7)  # six are asked before the records
+    resting = [await world.adopted(monitor, symbol, last_action_at=just_now) for symbol in symbols[:2]]
     third, *_ = [await world.adopted(monitor, symbol) for symbol in symbols[2:]]
     world.flip(*symbols[:3])
 
-    first, second = await world.ticks(monitor, 2, every=1)
+    first, second = await world.ticks(monitor, 2, every=70)
 
-    assert first.begun == ()
-    assert {one.position_id: one.why for one in first.skipped}[third.id] == LATER
-    assert second.begun == (third.id,)
+    assert first.begun == (resting[0].id,)
+    assert {one.position_id: one.why for one in first.skipped} == {resting[1].id: LATER, third.id: RATE}
+    assert second.begun == (resting[1].id, third.id)
 
 
 @pytest.mark.parametrize("restarts", [False, True])
@@ -356,3 +367,33 @@ async def test_the_row_of_a_tick_says_how_many_exits_were_held_back(a_world: Cal
 
     (row,) = await world.store.ticks(began)
     assert (row.decided, row.begun, row.held_back) == (3, 0, 3)
+
+
+async def test_positions_that_come_and_go_between_two_ticks_are_not_remembered(world: World) -> None:
+    monitor = world.monitor()
+    journal, books = monitor._engine.journal, monitor._engine.books
+    await world.ticks(monitor, 1)
+    for _ in range(5):
+        position = await world.adopted(monitor, id=uuid4())
+        await monitor.close(position.id)
+        await world.ticks(monitor, 1)
+
+    assert (len(journal._last), len(books._booked)) == (0, 0)
+
+
+async def test_the_rows_of_ticks_name_the_decisions_that_are_of_them(world: World) -> None:
+    monitor = world.monitor()
+    await world.adopted(monitor)
+    slow = world.rates.snapshot
+
+    async def snapshot(request: MarketRequest) -> MarketSnapshot:
+        world.clock.advance(timedelta(seconds=4))
+        return await slow(request)
+
+    world.rates.snapshot = snapshot  # type: ignore[method-assign]
+    began = world.clock.now()
+
+    await world.ticks(monitor, 1)
+
+    (kept,) = await world.store.decisions(began)
+    assert [one.as_of for one in await world.store.ticks(kept.record.as_of)] == [kept.record.as_of]

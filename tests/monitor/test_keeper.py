@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rebalancer import Batch, Conflict, Fenced, InputError, SourceUnavailableError, StoreError
+from rebalancer import Batch, Conflict, Fenced, InputError, Lease, SourceUnavailableError, StoreError
 from rebalancer.adapters import MemoryStore
 from rebalancer.monitor.keeper import Keeper
 from rebalancer.testing import ManualClock, a_position
@@ -258,3 +258,39 @@ async def test_a_store_that_can_not_take_the_lease_back_does_no_harm() -> None:
     await keeper.rest()
 
     assert not keeper.leads
+
+
+@pytest.mark.parametrize("somebody_came", [True, False])
+async def test_after_a_question_for_the_lease_was_cut_off_it_is_known_whether_somebody_else_had_it(
+    *, somebody_came: bool
+) -> None:
+    class Slow(MemoryStore):
+        hangs = False
+
+        async def acquire(self, holder: str, ttl: timedelta) -> Lease | None:
+            lease = await super().acquire(holder, ttl)
+            if self.hangs:
+                await asyncio.sleep(3_600)
+            return lease
+
+    clock = ManualClock()
+    store = Slow(clock=clock)
+    keeper = a_keeper(clock, store, deadline=CALL)
+    await keeper.lead()
+    await keeper.rest()
+    term = keeper.term
+    if somebody_came:
+        other = await store.acquire("another", LEASE)
+        assert other is not None
+        await store.release(other)
+    store.hangs = True
+    asked = asyncio.ensure_future(keeper.lead())
+    await asyncio.sleep(0.01)
+    asked.cancel()
+    await asyncio.wait((asked,))
+    store.hangs = False
+
+    await keeper.rest()
+    await keeper.lead()
+
+    assert keeper.term == term + somebody_came

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rebalancer import AlarmKind, Capabilities, Known, Position, PositionStatus, Side, Unknown
+from rebalancer import AlarmKind, Capabilities, Known, LegState, Position, PositionStatus, Side, Unknown
+from rebalancer.domain.names import Market
 from rebalancer.monitor.evidence import Evidence, LegRead, Reads, When
 from rebalancer.monitor.legs import GONE_EXTERNALLY, look
 from rebalancer.testing import FakeExecutor, a_position
@@ -201,3 +202,38 @@ async def test_two_zeros_that_are_less_than_settle_apart_close_nothing(a_world: 
     await world.ticks(monitor, 2, every=9)
     await world.ticks(monitor, 3, every=9)
     assert world.sent == []
+
+
+ODD: dict[str, LegState] = {
+    "a float": Known.model_construct(quantity=-0.1, as_of=None, entry_price=None, mark_price=None),
+    "no number": Known.model_construct(quantity=Decimal("NaN"), as_of=None),
+    "a naive time": Known.model_construct(quantity=Decimal(0), as_of=datetime(2026, 1, 5)),  # noqa: DTZ001
+    "a price that is text": Known.model_construct(quantity=Decimal("-0.1"), as_of=None, entry_price="much"),
+    "fields that are not there": Known.model_construct(),
+    "no reason": Unknown.model_construct(),
+    "a reason of two lines": Unknown.model_construct(reason="a\nb"),
+}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+async def test_a_leg_that_was_made_without_being_validated_is_unread_and_the_others_go_on(
+    a_world: Callable[..., World], odd: LegState
+) -> None:
+    world = a_world(symbols=("BTC", "ETH"))
+    monitor = world.monitor()
+    btc, eth = [await world.adopted(monitor, symbol) for symbol in ("BTC", "ETH")]
+    await world.ticks(monitor, 1)
+    world.flip()
+    read = world.executor.read_legs
+
+    async def read_legs(markets: Any) -> Any:
+        return {**await read(markets), **{one: odd for one in markets if one == Market("grvt", "ETH")}}
+
+    world.executor.read_legs = read_legs
+
+    (report,) = await world.ticks(monitor, 1)
+
+    assert report.begun == (btc.id,)
+    assert [one.position_id for one in report.skipped] == [eth.id]
+    assert AlarmKind.UNREAD in {alarm.kind for alarm in report.alarms}
+    assert await world.status(eth) is PositionStatus.OPEN

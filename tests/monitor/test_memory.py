@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -20,9 +20,13 @@ from rebalancer import (
     MarketSnapshot,
     MonitorLimits,
     PositionStatus,
+    Quote,
     RateKind,
+    StoreError,
+    StoreMode,
     presets,
 )
+from rebalancer.adapters import MemoryStore
 from rebalancer.domain.names import Market
 from rebalancer.monitor.keeper import Keeper
 from rebalancer.monitor.memory import Memory
@@ -296,3 +300,41 @@ async def test_liquidation_distance_works_without_the_source(world: World) -> No
     stored = await world.store.position(position.id)
     assert stored is not None
     assert stored.close_reason == "LIQUIDATION_DISTANCE"
+
+
+async def test_no_more_is_read_again_than_is_remembered(world: World) -> None:
+    class Counting(MemoryStore):
+        read = 0
+
+        async def observations(
+            self, markets: Collection[Market], since: datetime, *, most: int | None = None
+        ) -> tuple[Quote, ...]:
+            found = await super().observations(markets, since, most=most)
+            self.read = len(found)
+            return found
+
+    store = Counting(mode=StoreMode.LIVE, clock=world.clock)
+    world.store = store
+    await world.adopted(world.monitor())
+    limits = MonitorLimits(max_blind=HOUR)
+    await world.ticks(world.monitor(limits=limits), 30, every=60)
+
+    await world.ticks(world.monitor(limits=limits), 1)
+
+    assert store.read == 2
+
+
+async def test_what_can_not_be_read_again_stops_nobody_from_leaving(world: World) -> None:
+    class Forgetful(MemoryStore):
+        async def observations(self, *_: object, **__: object) -> tuple[Quote, ...]:
+            raise StoreError("no answer within 30 s")
+
+    world.store = Forgetful(mode=StoreMode.LIVE, clock=world.clock)
+    monitor = world.monitor(limits=MonitorLimits(max_blind=HOUR))
+    position = await world.adopted(monitor)
+    world.flip()
+
+    (report,) = await world.ticks(monitor, 1)
+
+    assert [failure.what for failure in report.failures] == ["what was observed before"]
+    assert await world.status(position) is PositionStatus.CLOSED

@@ -405,3 +405,38 @@ async def test_a_kill_wins_over_a_flatten(world: World) -> None:
 
     assert await world.status(position) is PositionStatus.OPEN
     assert world.sent == []
+
+
+async def test_a_kill_while_an_order_is_looked_for_keeps_it_from_being_cancelled(world: World) -> None:
+    monitor = world.monitor()
+    await world.adopted(monitor)
+    for venue in world.venues.values():
+        venue.plan("place", Fate(rests=True, share="0.5"), times=None)
+    world.flip()
+    await world.ticks(monitor, 1, every=60)
+    cancels = sum(fact["fact"] == "cancelled" for fact in world.facts)
+    killing = Killing(world, "find", monitor.kill)
+    monitor = world.monitor(executor=killing)
+
+    await world.ticks(monitor, 2, every=60)
+
+    assert await world.store.switch() is Switch.KILL
+    assert sum(fact["fact"] == "cancelled" for fact in world.facts) == cancels
+    assert killing.sends == 0
+
+
+async def test_a_kill_file_that_comes_while_an_order_is_sent_keeps_the_next_attempt_from_being_planned(
+    world: World, tmp_path: Path
+) -> None:
+    async def now() -> None:
+        (tmp_path / "kill").touch()
+
+    for venue in world.venues.values():
+        venue.plan("place", Fate(reject="no liquidity"), times=None)
+    monitor = world.monitor(executor=Killing(world, "send", now), kill_file=tmp_path / "kill")
+    position = await world.adopted(monitor)
+    world.flip()
+
+    await world.ticks(monitor, 3, every=60)
+
+    assert {intent.attempt for intent in await world.intents(position)} == {1}

@@ -12,17 +12,21 @@ import pytest
 from rebalancer import (
     Action,
     AlarmKind,
+    Batch,
     IntentState,
+    Lease,
     MarketRequest,
     MarketSnapshot,
     MonitorLimits,
     Needs,
     PositionStatus,
     Side,
+    StoreError,
     StoreMode,
     Switch,
 )
-from rebalancer.testing import FakeExecutor
+from rebalancer.adapters import MemoryStore
+from rebalancer.testing import FakeExecutor, a_position
 from rebalancer.testing.fake_venue import Answer, Fate
 
 if TYPE_CHECKING:
@@ -193,3 +197,27 @@ async def test_with_an_executor_that_reads_no_legs_no_exit_begins(
 
     assert [one.why for one in report.skipped] == ["a leg was not read in this tick: no close begins"]
     assert world.sent == []
+
+
+@pytest.mark.parametrize("text", ["the database\nis away", "", "x" * 900])
+async def test_whatever_a_store_says_of_one_exit_the_others_begin(a_world: Callable[..., World], text: str) -> None:
+    class Refusing(MemoryStore):
+        async def commit(self, lease: Lease, batch: Batch) -> None:
+            if any(intent.position_id == first.id for intent in batch.intents):
+                raise StoreError(text)
+            await super().commit(lease, batch)
+
+    world = a_world(symbols=("BTC", "ETH"))
+    world.store = Refusing(mode=StoreMode.LIVE, clock=world.clock)
+    monitor = world.monitor()
+    first, second = sorted([a_position(symbol=symbol) for symbol in ("BTC", "ETH")], key=lambda one: one.id.int)
+    for position in (first, second):
+        await world.adopted(monitor, position.symbol)
+    world.flip()
+
+    (report,) = await world.ticks(monitor, 1)
+
+    assert report.begun == (second.id,)
+    assert [failure.what for failure in report.failures] == [str(first.pair)]
+    assert await world.status(first) is PositionStatus.OPEN
+    assert await world.status(second) is PositionStatus.CLOSED

@@ -38,7 +38,7 @@ from rebalancer import (
     guard,
     rule,
 )
-from rebalancer.rules.asking import ask, engine_context, signed
+from rebalancer.rules.asking import ENGINE_CONTEXT, ask, signed
 from rebalancer.rules.guard import Answer, Reply, consult
 from rebalancer.testing import a_position, a_snapshot, an_opportunity
 
@@ -238,7 +238,7 @@ def test_a_rule_is_evaluated_under_the_engines_decimal_context_and_leaves_the_ho
 
 
 def test_the_engines_decimal_context_is_pinned() -> None:
-    context = engine_context()
+    context = ENGINE_CONTEXT
     assert (context.prec, context.rounding, context.Emin, context.Emax) == (28, ROUND_HALF_EVEN, -999_999, 999_999)
     assert (context.capitals, context.clamp) == (1, 0)
     assert sorted(trap.__name__ for trap, on in context.traps.items() if on) == [
@@ -262,12 +262,12 @@ def other_defaults() -> Iterator[None]:
 
 
 CONTEXT_FIELDS = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp", "flags", "traps")
-PINNED = str(engine_context())
+PINNED = str(ENGINE_CONTEXT)
 
 
 @pytest.mark.usefixtures("other_defaults")
 def test_the_engines_decimal_context_does_not_take_after_pythons_defaults() -> None:
-    assert str(engine_context()) == PINNED
+    assert str(ENGINE_CONTEXT) == PINNED
 
 
 def test_a_flag_that_one_rule_raises_is_not_seen_by_the_next() -> None:

@@ -26,7 +26,7 @@ from ..domain.request import MarketRequest
 from ..errors import Fenced, InputError, SourceError
 from ..monitor import ask
 from ..monitor.adoption import adopted
-from ..rules.asking import engine_context
+from ..rules.asking import ENGINE_CONTEXT
 from .common import PluginNames, aside, clear_errors, console, read_positions, say, speaking_of
 from .market import DEADLINE, AsJson, SourceName, SourceOptions, Url
 from .status import as_table
@@ -144,7 +144,7 @@ def _with_tokens(position: Position, marks: Mapping[Market, Decimal]) -> Positio
 
 
 def _tokens(size: Decimal, mark: Decimal) -> Decimal:
-    with localcontext(engine_context()):
+    with localcontext(ENGINE_CONTEXT):
         tokens = (size / mark).quantize(_FINEST, rounding=ROUND_DOWN).normalize()
     if not tokens:
         raise InputError("its size is worth less than the smallest quantity: give its tokens in the file")

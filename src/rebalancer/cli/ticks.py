@@ -16,8 +16,7 @@ from ..domain.times import EPOCH
 from .common import answers, clear_errors
 from .store import StoreFile, with_store
 
-RECENT = timedelta(days=1)
-"""How old the ticks may be that are looked for first."""
+DAY = timedelta(days=1)
 
 
 def ticks(
@@ -38,9 +37,11 @@ def ticks(
 
 
 async def _last(store: SqliteStore, count: int) -> list[StoredTick]:
-    found = await store.ticks(SystemClock().now() - RECENT)
-    if len(found) < count:
-        found = await store.ticks(EPOCH)
+    now = SystemClock().now()
+    for since in (now - DAY, now - 30 * DAY, EPOCH):
+        found = await store.ticks(since)
+        if len(found) >= count:
+            break
     return list(found[-count:])
 
 

@@ -19,7 +19,7 @@ from .numbers import Usd
 from .position import Position
 from .record import DecisionRecord
 from .smoothed import SmoothedRate
-from .times import Moment
+from .times import Instant, Moment
 
 
 class StoreMode(StrEnum):
@@ -78,13 +78,16 @@ class StoredDecision(Value):
 
 
 class StoredTick(Value):
-    """What a tick decided, in numbers. There is one of each: a hold that was not written again is known to be one.
+    """What a tick decided, in numbers. Each tick with open positions has one: a hold of which no decision was written
+    again is known to have been decided. A tick that a failure ended early has none.
 
-    `decided` open positions; the divergence of `blind` of them was unknown. `begun` are exits that began, `held_back`
-    those that were wanted and did not.
+    `at` is when it was written, `as_of` that of its decisions. It `decided` so many open positions; the divergence of
+    `blind` of them was unknown. `begun` are exits that began, as far as the store said so; `held_back` those that were
+    wanted and did not.
     """
 
     at: Moment
+    as_of: Instant
     decided: Annotated[int, Field(ge=0)]
     blind: Annotated[int, Field(ge=0)] = 0
     begun: Annotated[int, Field(ge=0)] = 0

@@ -39,7 +39,8 @@ class RebalanceDecision:
     not decide but should be known. `id` is the first 128 bits of the SHA-256 of the canonical JSON, so the same
     inputs give the same id anywhere.
 
-    Everything but `action`, `reason` and `urgency` is computed when first read; then the inputs are dropped.
+    Everything but `action`, `reason`, `urgency`, `position_id` and `as_of` is computed when first read; then the inputs
+    are dropped.
     """
 
     __slots__ = ("_head", "_state")
@@ -71,8 +72,8 @@ class RebalanceDecision:
         """The frozen record, computed now if it was not read before."""
         state = self._state
         if isinstance(state, tuple):
-            trace, *context = state
-            state = trace(*context)
+            position, snapshot, trace, *more = state
+            state = trace(position, snapshot, *more)
             _set_state(self, state)
         return state
 
@@ -89,12 +90,16 @@ class RebalanceDecision:
     @property
     def as_of(self) -> datetime:
         """The instant it was decided for."""
-        return self.record.as_of
+        state = self._state
+        as_of: datetime = state[1].as_of if isinstance(state, tuple) else state.as_of
+        return as_of
 
     @property
     def position_id(self) -> UUID:
         """The position it is about."""
-        return self.record.position_id
+        state = self._state
+        position_id: UUID = state[0].id if isinstance(state, tuple) else state.position_id
+        return position_id
 
     @property
     def complete(self) -> bool:
@@ -186,7 +191,9 @@ _new = object.__new__
 
 
 def deferred(head: Head, state: tuple[Any, ...]) -> RebalanceDecision:
-    """A decision whose record `state[0](*state[1:])` makes when it is first read."""
+    """A decision whose record is made when it is first read. `state` is the position, the snapshot, what makes the
+    record of them, and what else it takes.
+    """
     decision = _new(RebalanceDecision)
     _set_head(decision, head)
     _set_state(decision, state)

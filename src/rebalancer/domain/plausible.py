@@ -97,7 +97,7 @@ class Observed(Protocol):
         ...
 
 
-class Observation(NamedTuple):
+class PastRate(NamedTuple):
     """What is left of a quote to know jumps by, where thousands are remembered."""
 
     market: Market

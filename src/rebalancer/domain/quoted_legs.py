@@ -11,6 +11,8 @@ from .ranking import Seen
 
 NEVER = 1 << 40
 """Seconds until the next settlement of a leg that accrues continuously, and so never settles."""
+_FUTURE = "the quote is from the future"
+_STALE = "the quote is older than its limit"
 
 
 class Leg:
@@ -79,10 +81,6 @@ class Leg:
         if self.too_far_ahead is not None:
             return "it is more than one interval ahead"
         return "it is in the past" if self._until is not None and self._until < 0 else None
-
-
-_FUTURE = "the quote is from the future"
-_STALE = "the quote is older than its limit"
 
 
 class Legs(dict[Market, Leg]):

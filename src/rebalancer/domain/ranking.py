@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from .funding import RateKind, divergence
-from .names import Pair
+from .names import Pair, made
 
 if TYPE_CHECKING:
     from .market import Quote
@@ -21,8 +21,6 @@ Seen = tuple[int, str, "Quote | None"]
 """A rate per 8 h in grid steps, on which venue, and the quote that says so (None: it is comparable with any)."""
 
 _SETTLED = RateKind.SETTLED
-_new = tuple.__new__
-"""Makes a named tuple of what are known to be its fields at half the cost: a replay makes millions of pairs."""
 
 
 def rank(candidate: Candidate) -> tuple[int, Pair]:
@@ -59,7 +57,7 @@ class Ranking:
         for name in sorted(self._symbols) if symbol is None else (symbol,):
             for (long_rate, long, long_quote), (short_rate, short, short_quote) in permutations(self._known(name), 2):
                 if not skewed(long_quote, short_quote, self._max_skew):
-                    yield divergence(long_rate, short_rate), _new(Pair, (name, long, short))
+                    yield divergence(long_rate, short_rate), made(Pair, (name, long, short))
 
     def widest(self, symbol: str | None) -> int | None:
         """A divergence that no candidate of `symbol` (None: of any) exceeds; None if there is none at all."""
@@ -84,7 +82,7 @@ class Ranking:
         while steps:
             before, long, short, at, by = heappop(steps)
             if long != short and not skewed(longs[at][2], shorts[by][2], self._max_skew):
-                yield -before, _new(Pair, (name, long, short))
+                yield -before, made(Pair, (name, long, short))
             if by + 1 < len(shorts):
                 heappush(steps, _step(longs[at], shorts[by + 1], at, by + 1))
             if by == 0 and at + 1 < len(longs):

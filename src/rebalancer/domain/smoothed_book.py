@@ -13,7 +13,7 @@ from .ranking import Ranking, Seen
 from .smoothed import Smoothed, SmoothedRate
 
 
-class SmoothedRates(dict[Market, int | None]):
+class SmoothedLegs(dict[Market, int | None]):
     """`rates[market]` is the smoothed rate of a market per 8 h in grid steps, found when first asked for.
 
     As `Legs`, it knows nothing of the book that is made of it.
@@ -82,7 +82,7 @@ class SmoothedBook:
         quoted: Callable[[Market], bool],
     ) -> None:
         self._now = now
-        self._rates = SmoothedRates(signal, states, now=now, freshness=freshness, quoted=quoted)
+        self._rates = SmoothedLegs(signal, states, now=now, freshness=freshness, quoted=quoted)
         self._states = self._rates.states
         self.ranking = Ranking(self._rates.symbols, self._rates.known)
 

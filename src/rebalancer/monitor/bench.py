@@ -44,17 +44,21 @@ class Watched:
         self.reason: Any = getattr(rule, "reason", None)
         self.since: float | None = None
         self.benched = benched
+        self.is_asked = False
+        """Whether the monitor decides now: elsewhere, as where an observer reads a record, nobody watches how long."""
 
     def again(self) -> Watched:
         """The same for another thread."""
         fresh = copy(self)
-        fresh.since = None
+        fresh.since, fresh.is_asked = None, False
         return fresh
 
     def evaluate(self, ctx: RuleContext, /) -> Verdict:
         """The rule's answer; that it failed, once it is benched."""
         if self.benched is not None:
             return Verdict.failed(self.benched)
+        if not self.is_asked:
+            return Verdict.not_evaluated("it is asked only while the monitor decides")
         self.since = monotonic()
         try:
             return self.rule.evaluate(ctx)
@@ -94,13 +98,20 @@ class Bench:
         """
 
         def decide() -> Decided:
-            decisions = self._strategy.decide_all(positions, snapshot)
-            both = tuple(zip(positions, decisions, strict=True))
-            looked_at = {*traced, *exits([one for one in both if one[1].action is not Action.HOLD])}
-            for position, decision in both:
-                if position.id in looked_at:
-                    decision.record  # noqa: B018  # making it asks the rules that were not asked yet
-            return decisions
+            asked = self._watched
+            try:
+                for rule in asked:
+                    rule.is_asked = True
+                decisions = self._strategy.decide_all(positions, snapshot)
+                both = tuple(zip(positions, decisions, strict=True))
+                looked_at = {*traced, *exits([one for one in both if one[1].action is not Action.HOLD])}
+                for position, decision in both:
+                    if position.id in looked_at:
+                        decision.record  # noqa: B018  # making it asks the rules that were not asked yet
+                return decisions
+            finally:
+                for rule in asked:
+                    rule.is_asked = False
 
         if not self._watched:
             return decide()

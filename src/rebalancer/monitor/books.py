@@ -14,6 +14,7 @@ from ..domain.intents import Side
 from ..domain.legs import Known, LegState
 from ..domain.lifecycle import changed, market_of, recorded
 from ..domain.market import Quote
+from ..domain.names import as_line
 from ..domain.numbers import EIGHT_HOURS, ONE, divide_half_even, from_grid, to_grid, total
 from ..domain.position import Position
 from ..domain.snapshot import MarketSnapshot
@@ -72,7 +73,7 @@ class Books:
                 self.book(entries)
                 progress.position = after
         except StoreError as error:
-            progress.failures.append(f"its funding: {error}")
+            progress.failures.append(as_line(f"its funding: {error}"))
         except Exception as error:
             progress.defects.append(where(error))
         progress.notices += self.amiss((position.id,))

@@ -13,6 +13,7 @@ from ..domain.batch import Batch, LedgerEntry, LedgerKind
 from ..domain.intents import Effect, Intent, IntentState, Side
 from ..domain.lifecycle import Step as Change
 from ..domain.lifecycle import Switch, changed, closing_legs, market_of, proved, recorded
+from ..domain.names import as_line
 from ..domain.numbers import total
 from ..domain.orders import Report
 from ..domain.position import Position, PositionStatus
@@ -103,7 +104,7 @@ class Closer:
             done.update({intent.key: intent for case in after for intent in case.closes})
             await self._conclude(progress, tuple(done.values()))
         except StoreError as error:
-            progress.failures.append(str(error))
+            progress.failures.append(as_line(error))
         except Exception as error:  # a defect of one position, or of what was read of it, must not stop the others
             progress.defects.append(where(error))
         if progress.position.status is PositionStatus.HALF_CLOSED:
@@ -169,7 +170,7 @@ class Closer:
         except Stopped:
             return case
         except StoreError as error:
-            progress.failures.append(f"{case.last.market}: {error}")
+            progress.failures.append(as_line(f"{case.last.market}: {error}"))
             return case
         except Exception as error:  # nor does one leg stop the other
             progress.defects.append(f"{case.last.market}: {where(error)}")
@@ -184,6 +185,8 @@ class Closer:
 
     async def _take(self, step: Step, case: ClosingLeg, asked: Asked, position: Position) -> tuple[ClosingLeg, Asked]:
         """Take a step: store it, do it, store what came of it."""
+        if step.do in _SENDS and await self._brake.switch() is Switch.KILL:  # it may have come since this pass began
+            raise Stopped("the kill switch is on: nothing is sent")
         last, now = case.last, self._desk.now()
         if step.do is Do.PLAN:
             following = plan(position, case.leg, attempt=last.attempt + 1, at=now.wall)
@@ -202,8 +205,6 @@ class Closer:
     async def _send(self, case: ClosingLeg, step: Step) -> tuple[ClosingLeg, Asked]:
         """Send an order, or one of which nothing is known again: stored as sent before it is."""
         await self._keeper.hold_for(self._limits.call_deadline * 1.5)  # it is written first, which takes time too
-        if await self._brake.switch() is Switch.KILL:
-            raise Stopped("the kill switch is on: nothing is sent")
         now = self._desk.now()
         first = {"quantity": step.quantity, "sent_at": now.wall, "deadline": now.wall + self._limits.order_deadline}
         sent = case.last.then(IntentState.SENT, touched_at=now.wall, **(first if step.do is Do.SEND else {}))

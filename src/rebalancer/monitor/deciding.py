@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import cache
+from uuid import UUID
 
 from ..domain.batch import Batch, StoredTick
 from ..domain.decision import RebalanceDecision
@@ -18,7 +19,7 @@ from ..domain.tick import AlarmKind, Skipped
 from ..domain.times import seconds
 from ..domain.verdict import Action, Fact
 from ..errors import Stopped, StoreError
-from .bench import Bench
+from .bench import Bench, Wanting
 from .books import Books
 from .desk import Desk
 from .evidence import Evidence, Reads
@@ -97,14 +98,16 @@ class Decider:
         turns = self._journal.turns([position.id for position in held])
         if not held:
             return
-        now = self._desk.now().wall
-        await self._memory.recall(_markets(held), now)
+        try:
+            await self._memory.recall(_markets(held), self._desk.now().wall)
+        except StoreError as error:  # what was seen before is unknown then, which stops nobody from being decided
+            outcomes.failed("what was observed before", error)
         fetched = await self._fetcher.fetch(held, past=self._memory.past)
         if self._smoother is not None:
             await self._smoother.learn(fetched, _markets(held))
         snapshot = self._seen_by_rules(fetched.snapshot, reads, held)
         outcomes.notices += [*of_means(snapshot, self._needs.smoothed, held), *of_data(fetched, held)]
-        decisions = await self._bench.decide(held, snapshot, traced=turns, exits=self._leaving.looked_at)
+        decisions = await self._bench.decide(held, snapshot, traced=turns, exits=self._wanting(looked, switch))
         outcomes.notices += [Notice(AlarmKind.BENCHED, f"rule {name}", why) for name, why in self._bench.benched]
         decisions = tuple(
             self._instead(one, decision, snapshot, switch) for one, decision in zip(looked, decisions, strict=True)
@@ -122,7 +125,8 @@ class Decider:
             except StoreError as error:
                 outcomes.failed(str(exit_.position.pair), error)
         tick = StoredTick(
-            at=now,
+            at=self._desk.now().wall,
+            as_of=snapshot.as_of,
             decided=len(held),
             blind=sum(snapshot.book[position.pair].divergence is None for position in held),
             begun=len(outcomes.begun),
@@ -154,6 +158,10 @@ class Decider:
                 kind = AlarmKind.UNEXPECTED_LEG if one.gone is None else AlarmKind.LEG_GONE
                 outcomes.notices.append(Notice(kind, str(one.position.pair), one.attention, one.position.id))
         return open_
+
+    def _wanting(self, looked: Sequence[Looked], switch: Switch) -> Callable[[Wanting], set[UUID]]:
+        """Of whose exits the records are made, once it is known who wants out."""
+        return lambda wanting: self._leaving.looked_at(wanting, {one.position.id: one for one in looked}, switch)
 
     def _seen_by_rules(self, snapshot: MarketSnapshot, reads: Reads, positions: Iterable[Position]) -> MarketSnapshot:
         """The snapshot with what else the rules read: legs, past observations, and smoothed rates."""

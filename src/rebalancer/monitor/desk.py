@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 
 from .._within import LateError, within
 from ..domain.intents import Intent
-from ..domain.legs import LegState
-from ..domain.names import Market, as_line
+from ..domain.legs import Known, LegState, Unknown
+from ..domain.names import Market, as_line, made
 from ..domain.numbers import from_grid, to_grid
 from ..domain.orders import Capabilities, Report
 from ..domain.times import SECOND
@@ -90,10 +91,10 @@ class Desk:
         legs = {}
         for market in markets:
             state = answer.get(market)
-            if isinstance(state, LegState):
-                legs[market] = LegRead(state, began, ended)
+            if isinstance(state, LegState) and _is_sound(state):
+                legs[market] = made(LegRead, (state, began, ended))
             else:
-                legs[market] = unread("the answer does not have the leg", began, ended)
+                legs[market] = unread("the answer does not have the leg, or not as one", began, ended)
         return legs
 
     async def _answer(self, markets: tuple[Market, ...]) -> object:
@@ -125,6 +126,27 @@ class Desk:
         if isinstance(error, LateError):
             return f"no answer within {self._deadline / SECOND:g} s"
         return as_line(f"it raised {type(error).__name__}")
+
+
+def _is_sound(state: LegState) -> bool:
+    """Whether a leg's state is what it says: one that was made without being validated may be anything."""
+    try:
+        return _says(state) if isinstance(state, Unknown) else _knows(state)
+    except Exception:  # it has not even the fields
+        return False
+
+
+def _says(state: Unknown) -> bool:
+    return isinstance(state.reason, str) and as_line(state.reason) == state.reason
+
+
+def _knows(state: Known) -> bool:
+    at, numbers = state.as_of, (state.entry_price, state.mark_price, state.liquidation_price, state.funding_accrued)
+    if not (isinstance(state.quantity, Decimal) and state.quantity.is_finite()):
+        return False
+    if at is not None and (not isinstance(at, datetime) or at.tzinfo is None):
+        return False
+    return not [one for one in numbers if one is not None and not (isinstance(one, Decimal) and one.is_finite())]
 
 
 def _believable(report: Report) -> Report:

@@ -158,7 +158,6 @@ class Engine:
             liquidation=liquidation,
         )
         self._reads_legs = executor.supplies.legs
-        self._there: Sequence[UUID] = ()
         self._term = 0
         self._doubts = False
 
@@ -221,10 +220,7 @@ class Engine:
             self.evidence.forget(remembered - {market for one in living for market in one.markets})
         acting = (*(one for one in living if one.status is not PositionStatus.OPEN), *begun)
         self.evidence.let_rest({market for one in acting for market in one.markets})
-        there = [position.id for position in living]
-        if there != self._there:  # in most ticks they are those of the one before
-            self.books.forget(frozenset(there))
-            self._there = there
+        self.books.forget({position.id for position in living})
 
     async def read(self, positions: Iterable[Position]) -> Reads | None:
         """The legs of positions, each of them; None if the executor reads none, as in a dry run."""

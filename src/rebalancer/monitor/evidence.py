@@ -110,7 +110,7 @@ class Evidence:
 
     def seen(self, read: LegRead, market: Market, leg: Side, intents: Iterable[Intent], can: Capabilities) -> Seen:
         """What a read of a leg shows, given the leg's own orders."""
-        quantity = read.quantity
+        quantity = read.state.quantity
         if quantity is None:
             return _UNREAD
         if quantity:

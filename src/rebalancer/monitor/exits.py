@@ -80,7 +80,7 @@ class Exits:
         if self._mass(wanted, hindered, positions, window):
             why = dict.fromkeys((one.position.id for one in guarded), MASS_EXIT)
         slow = [one for one in guarded if one.position.id not in why and not one.urgent]
-        why |= {one.position.id: SPACING for one in slow if not self._rested(one.position, now)}
+        why |= {one.position.id: SPACING for one in slow if not self.rested(one.position, now)}
         waiting = [one for one in slow if one.position.id not in why]
         waiting.sort(key=lambda one: turn(one.urgency, one.position))
         return why | {one.position.id: RATE for one in waiting[self._free(now) :]}
@@ -99,7 +99,8 @@ class Exits:
         there = there or {position.id for position in positions}
         return len(out) > len(there) / 2
 
-    def _rested(self, position: Position, now: datetime) -> bool:
+    def rested(self, position: Position, now: datetime) -> bool:
+        """Whether a position's last action is long enough ago."""
         last = position.last_action_at
         return last is None or not timedelta(0) <= now - last < self._limits.action_spacing  # a clock may go back
 

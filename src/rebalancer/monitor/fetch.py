@@ -13,9 +13,9 @@ from .._within import LateError, within
 from ..domain.funding import RateKind
 from ..domain.market import Freshness, Quote
 from ..domain.missing import OPPORTUNITIES, RATE, Missing
-from ..domain.names import Market, Pair, as_line
+from ..domain.names import Market, Pair, as_line, made
 from ..domain.needs import Needs
-from ..domain.plausible import Observation, Plausibility
+from ..domain.plausible import PastRate, Plausibility
 from ..domain.position import Position
 from ..domain.request import MarketRequest
 from ..domain.sanity import USUAL, Suspicion, screened, suspicions
@@ -136,7 +136,7 @@ class Fetcher:
         self._deadline = deadline
         self._freshness = freshness
         self._plausibility = plausibility
-        self._seen: dict[Market, tuple[Observation, ...]] = {}
+        self._seen: dict[Market, tuple[PastRate, ...]] = {}
         self._asked: tuple[tuple[Pair, ...], MarketRequest] | None = None
 
     async def fetch(self, positions: Collection[Position], *, past: Sequence[Quote] = ()) -> Fetched:
@@ -201,16 +201,17 @@ class Fetcher:
 
     def _remember(self, snapshot: MarketSnapshot, request: MarketRequest) -> None:
         """Keep the last two observations of each market that is held or quoted, those that are refused too."""
-        new: dict[Market, tuple[Observation, ...]] = {}
+        new: dict[Market, tuple[PastRate, ...]] = {}
         for market, quote in snapshot.by_market.items():
             seen, at = self._seen.get(market), quote.observed_epoch
             if seen is None:
-                new[market] = (Observation(market, quote.kind, at, quote.steps),)
+                new[market] = (made(PastRate, (market, quote.kind, at, quote.steps)),)
             elif seen[-1].observed_epoch < at:
-                new[market] = (seen[-1], Observation(market, quote.kind, at, quote.steps))
+                new[market] = (seen[-1], made(PastRate, (market, quote.kind, at, quote.steps)))
         self._seen |= new  # all of an answer or, where a quote of it is none, nothing
-        for market in [one for one in self._seen if one not in snapshot.by_market and one not in request.held]:
-            del self._seen[market]
+        if len(self._seen) > len(snapshot.by_market):  # what is quoted is seen: else there is nothing to drop
+            for market in [one for one in self._seen if one not in snapshot.by_market and one not in request.held]:
+                del self._seen[market]
 
     def _nothing(self, error: SourceError) -> MarketSnapshot:
         """A snapshot in which nothing is known, because of `error`."""

@@ -48,7 +48,7 @@ class Journal:
 
     def turns(self, positions: Sequence[UUID]) -> frozenset[UUID]:
         """The positions whose holds are looked at in this tick: new ones first, then who waited longest."""
-        if positions != self._there:  # in most ticks they are those of the one before
+        if positions != self._there or len(self._last) > len(positions):  # in most ticks they are those of before
             self._come_and_go(positions)
             self._there = positions
         chosen = [key for key, _ in zip(self._turns, range(self._limits.records_per_tick), strict=False)]
@@ -61,9 +61,11 @@ class Journal:
             if new not in self._turns:
                 self._turns[new] = None
                 self._turns.move_to_end(new, last=False)
-        for gone in self._turns.keys() - frozenset(positions):
+        there = frozenset(positions)
+        for gone in self._turns.keys() - there:
             del self._turns[gone]
-            self._last.pop(gone, None)
+        for gone in self._last.keys() - there:
+            del self._last[gone]
 
     def due(self, position_id: UUID, decision: RebalanceDecision, held: str | None) -> StoredDecision | None:
         """The decision as it is to be kept; None if the last one that was kept says the same, not long ago."""

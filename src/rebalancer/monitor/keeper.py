@@ -95,6 +95,7 @@ class Keeper:
         if self._cut_off:  # it asked, and did not hear the answer
             self._cut_off = False
             lease = (await within(self._deadline, self._acquire)).value
+            self.term += lease is not None and lease.epoch > self._next_epoch
         if lease is not None:
             self._next_epoch = lease.epoch + 1  # that of the next holder: this monitor again, if nobody comes between
             await within(self._deadline, lambda: self.store.release(lease))

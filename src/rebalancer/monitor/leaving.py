@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -85,10 +85,13 @@ class Leaving:
         """Begin with the exits that stored decisions began."""
         self._exits.recall(decisions, self._liquidation)
 
-    def looked_at(self, wanting: Sequence[tuple[Position, RebalanceDecision]]) -> set[UUID]:
+    def looked_at(
+        self, wanting: Sequence[tuple[Position, RebalanceDecision]], looked: Mapping[UUID, Looked], switch: Switch
+    ) -> set[UUID]:
         """Of whose exits the records are made in this tick: whatever may begin now, then those that have none yet.
 
-        Making them for thousands that want out at once would keep the tick from whoever is in danger.
+        Making them for thousands that want out at once would keep the tick from whoever is in danger; and those that
+        can not begin would keep it from those that can.
         """
         now = self._desk.now().wall
         ordered = sorted(wanting, key=lambda one: turn(one[1].urgency, one[0]))
@@ -97,7 +100,14 @@ class Leaving:
             for position, decision in ordered
             if decision.reason in self._liquidation or self._journal.approved(position.id, decision.action, now)
         }
-        first.update(position.id for position, _ in ordered[: self._limits.closes_per_minute])
+        able = (
+            position.id
+            for position, decision in ordered
+            if position.id not in first
+            and self._hindrance(looked[position.id], decision, switch) is None
+            and self._exits.rested(position, now)
+        )
+        first.update(islice(able, self._limits.closes_per_minute))
         others = (position.id for position, _ in ordered if position.id not in first)
         new = (position_id for position_id in others if self._journal.held(position_id) is None)
         return first.union(islice(new, self._limits.records_per_tick))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ..domain.intents import Side
 from ..domain.legs import Known
 from ..domain.lifecycle import changed, recorded
+from ..domain.names import made
 from ..domain.orders import Capabilities
 from ..domain.position import Position, PositionStatus
 from .evidence import Evidence, LegRead, Reads, Seen
@@ -61,12 +62,12 @@ def look(position: Position, reads: Reads, evidence: Evidence, capabilities: Cal
     read_long, read_short = reads[of_long], reads[of_short]
     long = evidence.seen(read_long, of_long, _LONG, (), capabilities(of_long.venue))
     short = evidence.seen(read_short, of_short, _SHORT, (), capabilities(of_short.venue))
-    legs = {_LONG: Leg(read_long, long), _SHORT: Leg(read_short, short)}
+    legs = {_LONG: made(Leg, (read_long, long)), _SHORT: made(Leg, (read_short, short))}
     known = position.long_quantity is not None and position.short_quantity is not None
     if long is short is _HELD:
         if not known:
             return Looked(record(position, legs, capabilities), legs)
-        return Looked(position, legs, amiss=_amiss(position, legs))
+        return made(Looked, (position, legs, None, _amiss(position, legs)))
     if long is short is _FLAT:
         nothing = {"long_quantity": None, "short_quantity": None}
         ended = changed(position, status=PositionStatus.CLOSED, close_reason=GONE_EXTERNALLY, attention=None, **nothing)
@@ -111,7 +112,7 @@ def _amiss(position: Position, legs: dict[Side, Leg]) -> str | None:
     quantities = position.long_quantity, position.short_quantity
     for (leg, (read, seen)), tokens in zip(legs.items(), quantities, strict=True):
         if seen is _HELD:
-            there = read.quantity
+            there = read.state.quantity
             if tokens is not None and there is not None and there.copy_abs() > tokens:
                 return f"the {leg} leg is larger than recorded: the rest is not traded"
         elif seen is _FLAT:

@@ -221,4 +221,4 @@ class Loop:
                 async with self._turn:
                     await self._engine.keeper.lead()
             except RebalancerError as error:
-                _log.warning("the lease was not renewed: %s", error)
+                _log.warning("the lease was not renewed: %s", as_line(error))

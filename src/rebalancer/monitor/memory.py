@@ -33,7 +33,7 @@ class Memory:
         self._seen = {}
 
     async def recall(self, markets: Iterable[Market], now: datetime) -> None:
-        """Read what the store has of markets that are new here, and forget those that are gone."""
+        """Read what the store has of markets that are new here, and forget those that are gone. Raises StoreError."""
         if not self._most:
             return
         there = frozenset(markets)
@@ -41,7 +41,8 @@ class Memory:
         new = there - self._seen.keys()
         if not new:
             return
-        past = await self._keeper.ask(lambda: self._keeper.store.observations(new, now - LOOKS_BACK))
+        store = self._keeper.store
+        past = await self._keeper.ask(lambda: store.observations(new, now - LOOKS_BACK, most=self._most))
         self._seen |= {market: deque(maxlen=self._most) for market in new}
         for quote in past:
             self._seen[quote.market].append(quote)

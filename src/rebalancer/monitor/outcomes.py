@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from ..domain.decision import RebalanceDecision
+from ..domain.names import as_line
 from ..domain.position import Position
 from ..domain.tick import Failure, Skipped
 from ..errors import Fenced, StoreError
@@ -27,4 +28,4 @@ class Outcomes:
         """A part did not work; the others go on. Raises Fenced again: then nothing may go on."""
         if isinstance(error, Fenced):
             raise error
-        self.failures.append(Failure(what=what, why=str(error)[:500]))
+        self.failures.append(Failure(what=what, why=as_line(error)))

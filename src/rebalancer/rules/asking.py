@@ -15,26 +15,25 @@ if TYPE_CHECKING:
     from .guard import Guard
 
 
-def engine_context() -> Context:
-    """The decimal context that rules are evaluated under, whatever the host's own is.
+ENGINE_CONTEXT = Context(
+    prec=28,
+    rounding=ROUND_HALF_EVEN,
+    Emin=-999_999,
+    Emax=999_999,
+    capitals=1,
+    clamp=0,
+    flags=[],
+    traps=[InvalidOperation, DivisionByZero, Overflow],
+)
+"""The decimal context that rules are evaluated under, each under a copy of it, whatever the host's own is.
 
-    Its precision is Python's usual one: a rule's own tests see the same quotients, and these fit into a Fact.
-    """
-    return Context(
-        prec=28,
-        rounding=ROUND_HALF_EVEN,
-        Emin=-999_999,
-        Emax=999_999,
-        capitals=1,
-        clamp=0,
-        flags=[],
-        traps=[InvalidOperation, DivisionByZero, Overflow],
-    )
+Its precision is Python's usual one: a rule's own tests see the same quotients, and these fit into a Fact.
+"""
 
 
 def ask(rule: Rule, ctx: RuleContext) -> Verdict:
     """The rule's verdict, signed with its name and reason code; a rule that raises or answers nonsense has failed."""
-    with localcontext(engine_context()):
+    with localcontext(ENGINE_CONTEXT):
         try:
             return _openable(signed(_asked(rule, ctx), rule), ctx)
         except Exception:  # not even its name can be trusted

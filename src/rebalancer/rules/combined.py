@@ -63,7 +63,7 @@ class CombinedStrategy(Composable):
         asked, heads = self._engine or self._start()
         place, said = asked(position, snapshot, targets)
         head = heads[place] or _head(said)
-        return deferred(head, (_record, self.rules, said or _NOTHING, head, position, snapshot, targets))
+        return deferred(head, (position, snapshot, _record, self.rules, said or _NOTHING, head, targets))
 
     def should_rebalance(
         self, position: Position, snapshot: MarketSnapshot, *, targets: TargetFilter = TargetFilter.ANY

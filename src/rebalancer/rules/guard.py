@@ -11,7 +11,7 @@ from ..domain.missing import Missing
 from ..domain.needs import Needs
 from ..domain.verdict import Fact
 from ..errors import UnknownValueError
-from .asking import engine_context, origin
+from .asking import ENGINE_CONTEXT, origin
 from .base import Configured
 from .context import RuleContext
 from .grid import Bound, Claims, Function, Stated
@@ -79,7 +79,7 @@ class Guard(Configured):
 
 def consult(guard: Guard, ctx: RuleContext) -> Answer:
     """The guard's answer; a guard that raises has failed, which counts as unknown."""
-    with localcontext(engine_context()):
+    with localcontext(ENGINE_CONTEXT):
         try:
             return guard.answer(ctx.limited_to(guard.needs))
         except UnknownValueError as unknown:

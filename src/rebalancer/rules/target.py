@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 from ..costs import Costs
-from ..domain.names import Pair
+from ..domain.names import Pair, made
 from ..domain.needs import Needs
 from ..domain.targets import TargetFilter
 from ..domain.verdict import Verdict
@@ -70,14 +70,11 @@ def best_target(
         if cost != floor:
             gained = gain(divergence, cost)
         if best is None or gained > best.gain or (gained == best.gain and pair < best.pair):
-            best = _new(Best, (divergence, pair, cost, gained))
+            best = made(Best, (divergence, pair, cost, gained))
     return best
 
 
 _ANY = TargetFilter.ANY
-_new = tuple.__new__
-"""Makes a named tuple of what is known to be its fields, at half the cost; this is the hottest loop of all."""
-
 
 _OF_CANDIDATE = ("candidate_divergence", "switch_cost")
 """What a gain may name besides what its rule reads."""

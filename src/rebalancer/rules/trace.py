@@ -18,11 +18,11 @@ from .context import RuleContext
 
 
 def record(
+    position: Position,
+    snapshot: MarketSnapshot,
     rules: Sequence[Rule],
     said: Mapping[int, Verdict],
     head: Head,
-    position: Position,
-    snapshot: MarketSnapshot,
     targets: TargetFilter,
 ) -> DecisionRecord:
     """The whole decision. A rule that was asked while deciding is not asked again: `said` has its answer."""

@@ -139,6 +139,9 @@ async def observations_are_of_the_markets_asked_for_from_an_instant_on_in_order(
     require(await desk.store.observations(market, AS_OF + 2 * SECOND) == (second, third), "observations are too old")
     both = await desk.store.observations([*market, other.market], AS_OF)
     require(set(both) == {first, second, third, other}, "observations of a market are missing")
+    latest = await desk.store.observations([*market, other.market], AS_OF, most=2)
+    require(set(latest) == {second, third, other}, "of each market's observations not the latest are read")
+    require(await desk.store.observations(market, AS_OF, most=2) == (second, third), "the latest are not in order")
 
 
 async def a_decision_written_twice_is_there_once_and_an_approval_stays(desk: Desk) -> None:
@@ -196,7 +199,9 @@ async def of_a_smoothed_rate_the_one_that_was_settled_last_is_kept(desk: Desk) -
 
 async def ticks_come_back_in_order_of_time_one_of_an_instant(desk: Desk) -> None:
     microsecond = timedelta(microseconds=1)
-    first, second, third = (StoredTick(at=AS_OF + n * microsecond, decided=10 + n, blind=n) for n in range(3))
+    first, second, third = (
+        StoredTick(at=AS_OF + n * microsecond, as_of=AS_OF, decided=10 + n, blind=n) for n in range(3)
+    )
     await desk.write(ticks=(third, first))
     await desk.write(ticks=(second, first.model_copy(update={"begun": 1}), third))
     require(await desk.store.ticks(AS_OF) == (first, second, third), "ticks are not those that were written, in order")
@@ -211,7 +216,7 @@ async def a_batch_with_one_bad_part_writes_nothing(desk: Desk) -> None:
         "decisions": (a_decision(position),),
         "observations": (a_quote(),),
         "smoothed": (a_smoothed(),),
-        "ticks": (StoredTick(at=AS_OF, decided=1),),
+        "ticks": (StoredTick(at=AS_OF, as_of=AS_OF, decided=1),),
     }
     await desk.refuses(Conflict, *good, an_open_position(symbol="BTC", age=HOUR), **more)
     await desk.refuses(Conflict, *good, an_intent(position), **more)

@@ -242,8 +242,17 @@ class TakesAllDecisionsForExits(Broken):
 
 
 class ReadsAllMarkets(Broken):
-    async def observations(self, markets: Collection[Market], since: datetime) -> tuple[Quote, ...]:
-        return await super().observations([quote.market for quote in self._tables.seen.values()], since)
+    async def observations(
+        self, markets: Collection[Market], since: datetime, *, most: int | None = None
+    ) -> tuple[Quote, ...]:
+        return await super().observations([quote.market for quote in self._tables.seen.values()], since, most=most)
+
+
+class ReadsTheFirst(Broken):
+    async def observations(
+        self, markets: Collection[Market], since: datetime, *, most: int | None = None
+    ) -> tuple[Quote, ...]:
+        return (await super().observations(markets, since))[:most]
 
 
 class ListsTheClosed(Broken):

@@ -199,7 +199,7 @@ async def test_a_store_of_the_second_layout_keeps_what_it_has_and_can_keep_ticks
     second = opened(path, MIGRATIONS[:2])
     second.use(lambda one: None)
     second.close()
-    rate, tick = a_smoothed(), StoredTick(at=AS_OF, decided=3)
+    rate, tick = a_smoothed(), StoredTick(at=AS_OF, as_of=AS_OF, decided=3)
     sql(path, f"INSERT INTO smoothed VALUES ('lighter', 'BTC', 'a signal', 0, '{rate.model_dump_json()}')")
     async with a_store(path) as store:
         assert await store.smoothed() == (rate,)

@@ -16,7 +16,7 @@ from ...domain.names import Market, Symbol, Venue
 from ...domain.numbers import FRACTION_PLACES, UNKNOWN, Exact, OptionalExact, OptionalPositive
 from ...domain.orders import Report, ReportState
 from ...domain.times import Instant
-from ...rules.asking import engine_context
+from ...rules.asking import ENGINE_CONTEXT
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -30,7 +30,7 @@ def exactly(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
     @wraps(function)
     def computed(*args: _P.args, **named: _P.kwargs) -> _R:
-        with localcontext(engine_context()):
+        with localcontext(ENGINE_CONTEXT):
             return function(*args, **named)
 
     return computed

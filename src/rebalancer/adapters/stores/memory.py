@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from itertools import chain
 from uuid import UUID
 
 from ...domain.batch import Batch, Lease, LedgerEntry, StoredDecision, StoredTick, StoreMode
@@ -103,11 +104,17 @@ class MemoryStore(PositionStore):
         found = (entry for entry in self._there().ledger.values() if entry.position_id == position_id)
         return tuple(sorted(found, key=by_instant))
 
-    async def observations(self, markets: Collection[Market], since: datetime) -> tuple[Quote, ...]:
-        """The observations of `markets` seen at `since` or later, in order of time."""
+    async def observations(
+        self, markets: Collection[Market], since: datetime, *, most: int | None = None
+    ) -> tuple[Quote, ...]:
+        """The observations of `markets` seen at `since` or later (of each at `most` the latest), in order of time."""
         start = read_moment(since)
-        found = (one for one in self._there().seen.values() if one.market in markets and one.observed_at >= start)
-        return tuple(sorted(found, key=observation_key))
+        found: dict[Market, list[Quote]] = {}
+        for quote in sorted(self._there().seen.values(), key=observation_key):
+            if quote.market in markets and quote.observed_at >= start:
+                found.setdefault(quote.market, []).append(quote)
+        latest = chain.from_iterable(seen if most is None else seen[-most:] for seen in found.values())
+        return tuple(sorted(latest, key=observation_key))
 
     async def smoothed(self) -> tuple[SmoothedRate, ...]:
         """The smoothed rates: of each market and signal the latest that was written."""

@@ -140,11 +140,12 @@ class Rows:
         """A position's fees and funding."""
         return self._all(LedgerEntry, "ledger WHERE position_id = ?", str(position_id))
 
-    def observations(self, markets: Collection[Market], since: datetime) -> Iterator[Quote]:
-        """The observations of `markets` seen at `since` or later."""
+    def observations(self, markets: Collection[Market], since: datetime, most: int | None) -> Iterator[Quote]:
+        """The observations of `markets` seen at `since` or later, of each at `most` the latest."""
+        where = "observations WHERE venue = ? AND symbol = ? AND observed_at >= ?"
+        where += " ORDER BY observed_at DESC, rate DESC LIMIT ?"
         for market in set(markets):
-            where = "observations WHERE venue = ? AND symbol = ? AND observed_at >= ?"
-            for quote in self._all(Quote, where, *market, epoch_seconds(since)):
+            for quote in self._all(Quote, where, *market, epoch_seconds(since), -1 if most is None else most):
                 if quote.observed_at >= since:
                     yield quote
 

@@ -144,10 +144,14 @@ class SqliteStore(PositionStore):
         """A position's fees and funding, in order of time."""
         return await self._read(lambda rows: tuple(sorted(rows.ledger(position_id), key=by_instant)))
 
-    async def observations(self, markets: Collection[Market], since: datetime) -> tuple[Quote, ...]:
-        """The observations of `markets` seen at `since` or later, in order of time."""
+    async def observations(
+        self, markets: Collection[Market], since: datetime, *, most: int | None = None
+    ) -> tuple[Quote, ...]:
+        """The observations of `markets` seen at `since` or later (of each at `most` the latest), in order of time."""
         start = read_moment(since)
-        return await self._read(lambda rows: tuple(sorted(rows.observations(markets, start), key=observation_key)))
+        return await self._read(
+            lambda rows: tuple(sorted(rows.observations(markets, start, most), key=observation_key))
+        )
 
     async def smoothed(self) -> tuple[SmoothedRate, ...]:
         """The smoothed rates: of each market and signal the latest that was written."""

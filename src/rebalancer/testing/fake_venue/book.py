@@ -12,7 +12,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from ...domain.intents import OrderSide
 from ...domain.numbers import plain
-from ...rules.asking import engine_context
+from ...rules.asking import ENGINE_CONTEXT
 from .habits import Habits, Ids, OrderRequest
 from .log import TruthLog
 
@@ -30,7 +30,7 @@ def exactly(method: Callable[Concatenate[_T, _P], _R]) -> Callable[Concatenate[_
 
     @wraps(method)
     def computed(self: _T, /, *args: _P.args, **named: _P.kwargs) -> _R:
-        with localcontext(engine_context()):
+        with localcontext(ENGINE_CONTEXT):
             return method(self, *args, **named)
 
     return computed
