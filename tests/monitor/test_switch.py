@@ -408,21 +408,29 @@ async def test_a_kill_wins_over_a_flatten(world: World) -> None:
 
 
 async def test_a_kill_while_an_order_is_looked_for_keeps_it_from_being_cancelled(world: World) -> None:
-    monitor = world.monitor()
-    await world.adopted(monitor)
+    class Counting(Killing):
+        cancels = 0
+
+        async def cancel(self, intent: Any) -> Any:
+            self.cancels += 1
+            return await super().cancel(intent)
+
     for venue in world.venues.values():
         venue.plan("place", Fate(rests=True, share="0.5"), times=None)
+    monitor = world.monitor()
+    await world.adopted(monitor)
     world.flip()
     await world.ticks(monitor, 1, every=60)
-    cancels = sum(fact["fact"] == "cancelled" for fact in world.facts)
-    killing = Killing(world, "find", monitor.kill)
-    monitor = world.monitor(executor=killing)
+    killing = Counting(world, "find", monitor.kill)
 
-    await world.ticks(monitor, 2, every=60)
+    await world.ticks(world.monitor(executor=killing), 1, every=60)
 
     assert await world.store.switch() is Switch.KILL
-    assert sum(fact["fact"] == "cancelled" for fact in world.facts) == cancels
-    assert killing.sends == 0
+    assert (killing.cancels, killing.sends) == (0, 0)
+    await monitor.resume()
+    later = Counting(world, "nothing", monitor.kill)
+    await world.ticks(world.monitor(executor=later), 1)
+    assert later.cancels == 2
 
 
 async def test_a_kill_file_that_comes_while_an_order_is_sent_keeps_the_next_attempt_from_being_planned(
