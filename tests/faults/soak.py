@@ -27,6 +27,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from random import Random
+from statistics import linear_regression
 from typing import Any
 from uuid import UUID
 
@@ -74,9 +75,9 @@ FAILS = 0.2
 """The share of calls that fail."""
 PANIC_EVERY, PANIC_LASTS = 180, 1
 """For one tick, every so many, more than half of the positions seem to want out, which is wrong data."""
-WARM = 3 * PANIC_EVERY
-"""Ticks after which nothing may grow any more: by then the ticks that take the most memory, in which every rate is new
-and every second position wants out, have been there, and not all of them while the source was down.
+WARM = 4 * PANIC_EVERY
+"""Ticks after which nothing may grow any more: half a day. By then the ticks that take the most memory, in which every
+rate is new and every second position wants out, have been there several times, with the source up and down.
 """
 NOISE = 4_096
 
@@ -413,6 +414,20 @@ class Soak:
         }
 
 
+def pace() -> float:
+    """Seconds that a fixed piece of work takes now: a virtual machine's speed changes with what its neighbours do."""
+    began, seen = time.perf_counter(), {}
+    for number in range(20_000):
+        seen[number % 997, number] = number
+    return time.perf_counter() - began
+
+
+def at_one_pace(took: list[float], paces: list[float]) -> list[float]:
+    """The ticks after the first, as if the machine had always been as fast as in the best tenth of them."""
+    usual = share(paces, 0.1)
+    return [one * usual / paced for one, paced in zip(took[1:], paces[1:], strict=True)]
+
+
 def rss() -> float:
     """The memory that this process has, in MiB, after what is not used any more was given back."""
     gc.collect()
@@ -432,24 +447,27 @@ async def run(path: Path, given: argparse.Namespace) -> dict[str, Any]:
     soak = Soak(path, positions=given.positions, seed=given.seed, leave=given.leave, limits=limits)
     await soak.open_all()
     monitor = soak.monitor()
-    wall, cpu, of_source, memory, objects, sizes = [], [], [], {}, {}, {}
+    wall, cpu, of_source, paces, memory, objects, sizes = [], [], [], [], {}, {}, {}
     profile = cProfile.Profile()
     for tick in range(1, ticks + 1):
         await soak.pass_minute(monitor, tick)
         if tick == ticks - profiled + 1:
             profile.enable()
+        before = pace()
         began, worked = time.perf_counter(), time.process_time()
         report = await monitor.check_all_positions()
         wall.append(time.perf_counter() - began)
         cpu.append(time.process_time() - worked)
         of_source.append(soak.rates.took)
+        paces.append((before + pace()) / 2)
         soak.take_note(report)
         if tick % every == 0 or tick in (1, ticks):
             memory[tick], objects[tick], sizes[tick] = rss(), sys.getallocatedblocks(), soak.sizes(monitor)
             recent = wall[-every:]
             print(  # noqa: T201  # it is a script
                 f"tick {tick:5}: last {wall[-1]:.2f} s (cpu {cpu[-1]:.2f}), of {len(recent)}: median "
-                f"{share(recent, 0.5):.2f}, max {max(recent):.2f} s; {memory[tick]:.0f} MiB, {objects[tick]:,} objects,"
+                f"{share(recent, 0.5):.2f}, max {max(recent):.2f} s; of all: p99 {share(wall[1:] or wall, 0.99):.2f}, at one pace "
+                f"{share(at_one_pace(wall, paces) or wall, 0.99):.2f} s; {memory[tick]:.0f} MiB, {objects[tick]:,} objects,"
                 f" {dict(soak.seen)}, {len(report.alarms)} alarms, wrong: {len(soak.venues.wrong)}",
                 flush=True,
             )
@@ -459,7 +477,7 @@ async def run(path: Path, given: argparse.Namespace) -> dict[str, Any]:
         pstats.Stats(profile).sort_stats("cumulative").print_stats(70)
     restart = await _finish(soak, monitor)
     warm = [tick for tick in memory if tick >= min(WARM, ticks // 2)]
-    growth = (memory[warm[-1]] - memory[warm[0]]) * 1000 / max(1, warm[-1] - warm[0])
+    growth = linear_regression(warm, [memory[tick] for tick in warm]).slope * 1000 if len(warm) > 1 else 0.0
     with closing(sqlite3.connect(path)) as file:
         kept = file.execute("SELECT count(*) FROM decisions").fetchone()[0]
         booked = file.execute("SELECT count(*) FROM ledger").fetchone()[0]
@@ -471,6 +489,11 @@ async def run(path: Path, given: argparse.Namespace) -> dict[str, Any]:
         "p99": round(share(wall[1:], 0.99), 3),
         "max": round(max(wall[1:]), 3),
         "first": round(wall[0], 3),
+        "pace_ms": [round(1000 * share(paces, at), 1) for at in (0.1, 0.5, 0.9)],
+        "p50_at_one_pace": round(
+            share(at_one_pace, 0.5), 3
+        ),  # as if the machine had always been as fast as in its best
+        "p99_at_one_pace": round(share(at_one_pace, 0.99), 3),  # tenth of the ticks
         "cpu_p50": round(share(cpu[1:], 0.5), 3),
         "cpu_p99": round(share(cpu[1:], 0.99), 3),
         "source_cpu_p50": round(share(of_source[1:], 0.5), 3),
