@@ -15,7 +15,7 @@ from .opportunity import Opportunity
 from .quoted_legs import Leg, Legs
 from .ranking import Candidate, Ranking, rank, skewed
 from .smoothed import Smoothed, SmoothedRate
-from .smoothed_book import SmoothedBook
+from .smoothed_book import SmoothedBook, SmoothedLegs
 from .times import epoch_seconds, seconds
 
 
@@ -145,9 +145,10 @@ class Book(dict[Pair, PairReading]):
         """The markets and pairs by their smoothed rates."""
         book = self._smoothed.get(signal)
         if book is None:
-            book = self._smoothed[signal] = SmoothedBook(
+            legs = SmoothedLegs(
                 signal, self._means, now=self.now, freshness=self._freshness, quoted=self._legs.is_known
             )
+            book = self._smoothed[signal] = SmoothedBook(legs)
         return book
 
     def _unquoted(self, symbol: str | None, known: set[Pair]) -> Iterator[Candidate]:

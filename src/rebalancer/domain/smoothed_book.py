@@ -31,7 +31,7 @@ class SmoothedLegs(dict[Market, int | None]):
         super().__init__()
         self.states = {state.market: state for state in states if state.signal == signal}
         self._signal = signal
-        self._now = now
+        self.now = now
         self._freshness = freshness
         self._quoted = quoted
         self._symbols: dict[str, list[Market]] = {}
@@ -55,7 +55,7 @@ class SmoothedLegs(dict[Market, int | None]):
 
     def refusal(self, state: SmoothedRate) -> str | None:
         """Why a smoothed rate does not count; None if it does."""
-        age = self._now - state.settled_epoch
+        age = self.now - state.settled_epoch
         if age < -self._freshness.future_seconds:
             return "its last settlement is from the future"
         if age > max(self._freshness.age_seconds, self._freshness.max_intervals * state.interval):
@@ -72,23 +72,13 @@ class SmoothedBook:
     seen. `ranking` has the pairs of which both do, and that are `quoted` now.
     """
 
-    def __init__(
-        self,
-        signal: Smoothed,
-        states: Iterable[SmoothedRate],
-        *,
-        now: int,
-        freshness: Freshness,
-        quoted: Callable[[Market], bool],
-    ) -> None:
-        self._now = now
-        self._rates = SmoothedLegs(signal, states, now=now, freshness=freshness, quoted=quoted)
-        self._states = self._rates.states
-        self.ranking = Ranking(self._rates.symbols, self._rates.known)
+    def __init__(self, legs: SmoothedLegs) -> None:
+        self._legs = legs
+        self.ranking = Ranking(legs.symbols, legs.known)
 
     def rate(self, market: Market) -> int | None:
         """The smoothed rate of a market per 8 h in grid steps."""
-        return self._rates[market]
+        return self._legs[market]
 
     def divergence(self, pair: Pair) -> int | None:
         """The smoothed divergence of a pair per 8 h in grid steps."""
@@ -101,8 +91,8 @@ class SmoothedBook:
 
     def settled_ago(self, pair: Pair) -> int | None:
         """Seconds since the older one of the legs' last settlements; None if one of them was never seen."""
-        long, short = self._states.get(pair.long), self._states.get(pair.short)
-        return None if long is None or short is None else self._now - min(long.settled_epoch, short.settled_epoch)
+        long, short = self._legs.states.get(pair.long), self._legs.states.get(pair.short)
+        return None if long is None or short is None else self._legs.now - min(long.settled_epoch, short.settled_epoch)
 
     def gaps(self, pair: Pair) -> tuple[Missing, ...]:
         """Why the divergence of a pair is unknown; empty if it is known."""
@@ -110,14 +100,14 @@ class SmoothedBook:
 
     def unseen(self, pair: Pair) -> tuple[Missing, ...]:
         """The legs of which no settlement was seen."""
-        return tuple(self._gap(market) for market in (pair.long, pair.short) if market not in self._states)
+        return tuple(self._gap(market) for market in (pair.long, pair.short) if market not in self._legs.states)
 
     def why(self, market: Market) -> str:
         """Why the rate of a market, which is unknown, is unknown."""
-        state = self._states.get(market)
+        state = self._legs.states.get(market)
         if state is None:
             return "no settled rate was seen"
-        return self._rates.refusal(state) or "no settlement has any weight"
+        return self._legs.refusal(state) or "no settlement has any weight"
 
     def _gap(self, market: Market) -> Missing:
         return Missing(field=SMOOTHED_RATE, venue=market.venue, symbol=market.symbol, why=self.why(market))
